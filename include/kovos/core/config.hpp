@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The only header that asks about compiler and architecture.
+
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__HIPCC__) && !defined(__SYCL_DEVICE_ONLY__)
+/// The host engine is written with the vector extension of g++ and clang.
+#define KOVOS_HOST_ENGINE 1
+#endif
+
+#if defined(KOVOS_HOST_ENGINE) && (defined(__x86_64__) || defined(__i386__))
+/// The host engine is compiled for several x86 instruction sets and chosen among at run time.
+#define KOVOS_HOST_ENGINE_X86 1
+#endif

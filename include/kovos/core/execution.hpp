@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "kovos/core/tensor.hpp"
+#include "kovos/core/workspace.hpp"
+
+namespace kovos {
+
+/// A Kokkos scope: initialises Kokkos if nobody has, and finalises it only then.
+class Runtime {
+ public:
+  Runtime() : owns_(!Kokkos::is_initialized()) {
+    if (owns_) Kokkos::initialize();
+  }
+  explicit Runtime(Kokkos::InitializationSettings const& settings) : owns_(!Kokkos::is_initialized()) {
+    if (owns_) Kokkos::initialize(settings);
+  }
+  Runtime(int& argc, char** argv) : owns_(!Kokkos::is_initialized()) {
+    if (owns_) Kokkos::initialize(argc, argv);
+  }
+  Runtime(Runtime const&) = delete;
+  Runtime& operator=(Runtime const&) = delete;
+  ~Runtime() {
+    if (owns_) Kokkos::finalize();
+  }
+
+ private:
+  bool owns_;
+};
+
+/// Who computes behind a kernel's door. Every engine gives the same result up to rounding.
+enum class Engine {
+  automatic,  ///< the best this machine and build have
+  portable,   ///< plain Kokkos loops, on every backend; the definition of right
+  eigen,      ///< matrix products by Eigen, the rest portable; host only, needs the component `eigen`
+  host,       ///< packed operands and vector micro-kernels chosen by the CPU's features; host only
+};
+
+template <class Exec>
+inline constexpr bool is_host_execution =
+    bool(Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename Exec::memory_space>::accessible);
+
+/// Where and how kernels run: an execution space instance, the memory for intermediates and the engine.
+/// Copies share the workspace. One context may be used by one thread at a time.
+template <class Exec = Kokkos::DefaultExecutionSpace>
+class Context {
+ public:
+  using execution_space = Exec;
+  using memory_space = typename Exec::memory_space;
+
+  explicit(false) Context(Exec exec = Exec(), Engine engine = Engine::automatic)
+      : exec_(std::move(exec)), workspace_(std::make_shared<Workspace<memory_space>>()), engine_(engine) {}
+
+  Exec const& exec() const { return exec_; }
+  Workspace<memory_space>& workspace() const { return *workspace_; }
+  Engine engine() const { return engine_; }
+
+  /// An uninitialised intermediate tensor.
+  template <class T, class... I>
+  DynamicTensor<T, sizeof...(I), memory_space> tensor(I... extents) const {
+    return workspace_->template tensor<T>(dynamic_extents<sizeof...(I)>(extents...));
+  }
+
+  void fence() const { exec_.fence("kovos::Context::fence"); }
+
+ private:
+  Exec exec_;
+  std::shared_ptr<Workspace<memory_space>> workspace_;
+  Engine engine_;
+};
+
+/// A copy in host memory, or the tensor itself if it is there already. Fences the context's instance.
+template <class Exec, class T, class Shape, class Memory>
+Tensor<T, Shape, Kokkos::HostSpace> to_host(Context<Exec> const& context, Tensor<T, Shape, Memory> const& tensor) {
+  if constexpr (Kokkos::SpaceAccessibility<Kokkos::HostSpace, Memory>::accessible) {
+    context.fence();
+    return {tensor.data(), tensor.extents(), tensor.owner()};
+  } else {
+    Tensor<std::remove_const_t<T>, Shape, Kokkos::HostSpace> copy(tensor.extents());
+    using Flat = dynamic_extents<1>;
+    Kokkos::deep_copy(context.exec(), TensorView<std::remove_const_t<T>, Flat>(copy.data(), Flat(copy.size())).kokkos_view(),
+                      TensorView<T, Flat, Memory>(tensor.data(), Flat(tensor.size())).kokkos_view());
+    context.fence();
+    return {copy.data(), copy.extents(), copy.owner()};
+  }
+}
+
+/// A copy in the context's memory space, or the tensor itself if it is reachable from there already.
+template <class Exec, class T, class Shape>
+Tensor<T, Shape, typename Exec::memory_space> to_device(Context<Exec> const& context,
+                                                        Tensor<T, Shape, Kokkos::HostSpace> const& tensor) {
+  using Memory = typename Exec::memory_space;
+  if constexpr (is_host_execution<Exec>) {
+    return {tensor.data(), tensor.extents(), tensor.owner()};
+  } else {
+    auto copy = context.workspace().template tensor<std::remove_const_t<T>>(tensor.extents());
+    using Flat = dynamic_extents<1>;
+    Kokkos::deep_copy(context.exec(), TensorView<std::remove_const_t<T>, Flat, Memory>(copy.data(), Flat(copy.size())).kokkos_view(),
+                      TensorView<T, Flat>(tensor.data(), Flat(tensor.size())).kokkos_view());
+    context.fence();
+    return {copy.data(), copy.extents(), copy.owner()};
+  }
+}
+
+}  // namespace kovos

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "kovos/core/tensor.hpp"
+
+namespace kovos {
+
+/// Reusable memory for intermediate tensors: blocks return here when their tensors die and are handed out again, so
+/// that a second pass of the same shapes allocates nothing. Thread-safe.
+template <class Memory>
+class Workspace : public std::enable_shared_from_this<Workspace<Memory>> {
+ public:
+  Workspace() = default;
+  Workspace(Workspace const&) = delete;
+  Workspace& operator=(Workspace const&) = delete;
+  ~Workspace() { release(); }
+
+  /// Uninitialised memory of at least the given bytes; 64-byte aligned as Kokkos allocations are.
+  std::shared_ptr<void> allocate(std::size_t bytes) {
+    std::size_t const rounded = round_up(bytes);
+    void* block = nullptr;
+    {
+      std::lock_guard lock(mutex_);
+      auto const found = free_.lower_bound(rounded);
+      // A much larger block would be wasted on a small request.
+      if (found != free_.end() && found->first <= rounded + rounded / 4 && !found->second.empty()) {
+        block = found->second.back();
+        std::size_t const size = found->first;
+        found->second.pop_back();
+        if (found->second.empty()) free_.erase(found);
+        return share(block, size);
+      }
+      ++allocations_;
+      held_ += rounded;
+      peak_ = std::max(peak_, held_);
+    }
+    try {
+      block = Kokkos::kokkos_malloc<Memory>("kovos::workspace", rounded);
+    } catch (...) {
+      release();
+      block = Kokkos::kokkos_malloc<Memory>("kovos::workspace", rounded);
+    }
+    return share(block, rounded);
+  }
+
+  /// An uninitialised tensor whose memory comes back here when its last copy dies.
+  template <class T, class Shape>
+  Tensor<T, Shape, Memory> tensor(Shape extents) {
+    if (extents.size() == 0) return Tensor<T, Shape, Memory>(nullptr, extents, nullptr);
+    auto block = allocate(extents.size() * sizeof(T));
+    auto* data = static_cast<T*>(block.get());
+    return Tensor<T, Shape, Memory>(data, extents, std::move(block));
+  }
+
+  /// Gives all unused blocks back to the system.
+  void release() {
+    std::lock_guard lock(mutex_);
+    for (auto& [size, blocks] : free_)
+      for (void* block : blocks) {
+        Kokkos::kokkos_free<Memory>(block);
+        held_ -= size;
+      }
+    free_.clear();
+  }
+
+  /// How often memory was asked of the system.
+  std::size_t allocations() const { return allocations_; }
+  /// Largest number of bytes held at once, in use or not.
+  std::size_t peak_bytes() const { return peak_; }
+
+ private:
+  static std::size_t round_up(std::size_t bytes) {
+    std::size_t const granule = std::max<std::size_t>(256, std::bit_floor(bytes) / 16);
+    return (bytes + granule - 1) / granule * granule;
+  }
+
+  std::shared_ptr<void> share(void* block, std::size_t size) {
+    return {block, [self = this->shared_from_this(), size](void* p) {
+              std::lock_guard lock(self->mutex_);
+              self->free_[size].push_back(p);
+            }};
+  }
+
+  std::mutex mutex_;
+  std::map<std::size_t, std::vector<void*>> free_;
+  std::size_t allocations_ = 0;
+  std::size_t held_ = 0;
+  std::size_t peak_ = 0;
+};
+
+}  // namespace kovos
