@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <cstddef>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/kernels/engine/select.hpp"
+
+namespace kovos {
+
+/// x += y in place, where y repeats along the leading axes of x. x: [..., A, B], y: [A, B] or any trailing part of x's
+/// shape. Throws ShapeError if y's size does not divide x's.
+template <class Exec, class Shape, class Y>
+void add_in_place(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x, Y const& y) {
+  if (x.size() == 0) return;
+  std::size_t const period = y.size();
+  require<ShapeError>(period > 0 && x.size() % period == 0, "[add_in_place] ", period, " elements do not repeat evenly in ",
+                      x.extents().to_string());
+  auto* const to = x.data();
+  auto const* const from = y.data();
+  detail::for_each_index(context, "kovos::add_in_place", x.size(), KOKKOS_LAMBDA(std::size_t i) {
+    to[i] += static_cast<float>(from[i % period]);
+  });
+}
+
+/// y = (x - shift[c]) / divisor[c] for channels-last maps. x: [N, H, W, C], shift, divisor: C numbers (C <= 4).
+template <class Exec, std::size_t C>
+auto normalize_channels(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                        Kokkos::Array<float, C> shift, Kokkos::Array<float, C> divisor) {
+  require_extent("normalize_channels", "the last extent of x", x.extent(3), C);
+  auto y = context.workspace().template tensor<float>(x.extents());
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::normalize_channels", x.size(), KOKKOS_LAMBDA(std::size_t i) {
+    to[i] = (from[i] - shift[i % C]) / divisor[i % C];
+  });
+  return y;
+}
+
+}  // namespace kovos

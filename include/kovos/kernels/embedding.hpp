@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <cstddef>
+#include <cstdint>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/kernels/engine/select.hpp"
+
+namespace kovos {
+
+/// y[n, l] = table[ids[n, l]] + positions[l]. ids: [N, L] (checked by the caller to be rows of the table),
+/// table: [V, D], positions: [>= L, D] -> [N, L, D]. Throws ShapeError if the extents disagree.
+template <class Exec, class Table, class Positions>
+auto embed(Context<Exec> const& context, DynamicTensor<std::int32_t, 2, typename Exec::memory_space> const& ids,
+           Table const& table, Positions const& positions) {
+  std::size_t const n = ids.extent(0), length = ids.extent(1), width = table.extent(1);
+  require_extent("embed", "positions.extent(1)", positions.extent(1), width);
+  require<ShapeError>(length <= positions.extent(0), "[embed] a sequence of ", length,
+                      " tokens exceeds the context of ", positions.extent(0));
+  auto y = context.template tensor<float>(n, length, width);
+  auto const* const id = ids.data();
+  auto const* const rows = table.data();
+  auto const* const offset = positions.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::embed", n * length, KOKKOS_LAMBDA(std::size_t index) {
+    std::size_t const row = static_cast<std::size_t>(id[index]);
+    for (std::size_t i = 0; i < width; ++i)
+      to[index * width + i] =
+          static_cast<float>(rows[row * width + i]) + static_cast<float>(offset[index % length * width + i]);
+  });
+  return y;
+}
+
+}  // namespace kovos

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kovos/kernels/activation_kind.hpp"
+
+namespace kovos::detail {
+
+/// What happens to a matrix product before it is stored:
+/// c = activation(product + addend[(row / row_divisor) % row_period]) + residual.
+struct HostEpilogue {
+  float const* addend = nullptr;  // rows of addend_stride floats; nullptr: nothing is added
+  std::size_t addend_stride = 0;
+  std::size_t row_divisor = 1;
+  std::size_t row_period = 1;
+  Activation activation = Activation::none;
+  float const* residual = nullptr;  // one row of residual_stride floats per row of c; may be c itself
+  std::size_t residual_stride = 0;
+};
+
+/// Rows [0, rows) of c = A * B. Row i of A starts at a + i * a_stride and consists of `segments` runs of
+/// segment_length floats, segment_stride apart: a plain matrix has one, a k x k convolution has k.
+struct HostGemmBlock {
+  float const* a = nullptr;
+  std::size_t a_stride = 0;
+  std::size_t segments = 1;
+  std::size_t segment_length = 0;
+  std::size_t segment_stride = 0;
+  std::size_t rows = 0;
+  std::size_t first_row = 0;       // number of row 0 in the whole product, for the epilogue
+  float const* packed_b = nullptr;  // panels of HostKernels::columns columns, zero padded
+  std::size_t columns = 0;
+  float* c = nullptr;
+  std::size_t c_stride = 0;
+  HostEpilogue epilogue;
+};
+
+/// One head of softmax attention: o = softmax(scale * q k^T + mask) v.
+struct HostAttention {
+  float const* q = nullptr;  // [queries, head_dim], rows q_stride apart; k, v, o alike
+  std::size_t q_stride = 0;
+  float const* k = nullptr;
+  std::size_t k_stride = 0;
+  float const* v = nullptr;
+  std::size_t v_stride = 0;
+  float* o = nullptr;
+  std::size_t o_stride = 0;
+  std::size_t queries = 0;
+  std::size_t keys = 0;
+  std::size_t head_dim = 0;
+  float scale = 1;
+  bool causal = false;
+  std::uint8_t const* region = nullptr;  // [keys]: -100 is added where regions of query and key differ
+  float* scratch = nullptr;              // attention_scratch(queries, keys, head_dim) floats
+};
+
+/// The host engine's entry points, compiled once per instruction set.
+struct HostKernels {
+  char const* name;
+  std::size_t rows;     // of a register tile
+  std::size_t columns;  // of a register tile, and of a panel of packed B
+
+  void (*gemm)(HostGemmBlock const&);
+  void (*attention)(HostAttention const&);
+  std::size_t (*attention_scratch)(std::size_t keys, std::size_t head_dim);
+  /// y[i] = (x[i] - mean) / sqrt(variance + epsilon) * weight + bias for each row of c floats.
+  void (*layer_norm)(float const* x, float* y, float const* weight, float const* bias, std::size_t rows, std::size_t c,
+                     float epsilon);
+  void (*softmax)(float* x, std::size_t rows, std::size_t c);
+  void (*activate)(float* x, std::size_t count, Activation activation);
+  void (*elu_plus_one)(float* x, std::size_t count);
+  /// sums[c] += x, squares[c] += (x - mean[c])^2 over rows of c floats.
+  void (*channel_sums)(float const* x, std::size_t rows, std::size_t c, float* sums);
+  void (*channel_squares)(float const* x, std::size_t rows, std::size_t c, float const* mean, float* squares);
+  /// y = activation(x * scale[c] + shift[c]) over rows of c floats.
+  void (*scale_shift)(float const* x, float* y, std::size_t rows, std::size_t c, float const* scale, float const* shift,
+                      bool relu);
+  /// m[i, :] += a[i] * b for i < n: the outer product that linear attention sums up; b has c floats.
+  void (*outer_product)(float* m, float const* a, float const* b, std::size_t n, std::size_t c);
+  /// y = factor * sum_i a[i] * m[i, :].
+  void (*row_times_matrix)(float* y, float const* a, float const* m, std::size_t n, std::size_t c, float factor);
+};
+
+}  // namespace kovos::detail

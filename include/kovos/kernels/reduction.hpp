@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/kernels/engine/select.hpp"
+
+namespace kovos {
+
+/// Index of the largest element along the leading axis, the first one on ties. x: [T, P] -> [P].
+/// Throws ShapeError if T is 0.
+template <class Exec>
+auto argmax(Context<Exec> const& context, DynamicTensor<float, 2, typename Exec::memory_space> const& x) {
+  std::size_t const count = x.extent(0), positions = x.extent(1);
+  require<ShapeError>(count > 0, "[argmax] there is nothing to choose from");
+  auto y = context.template tensor<std::int32_t>(positions);
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::argmax", positions, KOKKOS_LAMBDA(std::size_t p) {
+    std::size_t best = 0;
+    for (std::size_t t = 1; t < count; ++t)
+      if (from[t * positions + p] > from[best * positions + p]) best = t;
+    to[p] = static_cast<std::int32_t>(best);
+  });
+  return y;
+}
+
+/// Largest element of each row. x: [N, C] -> [N]. Throws ShapeError if C is 0.
+template <class Exec>
+auto row_maximum(Context<Exec> const& context, DynamicTensor<float, 2, typename Exec::memory_space> const& x) {
+  std::size_t const c = x.extent(1);
+  require<ShapeError>(c > 0, "[row_maximum] rows are empty");
+  auto y = context.template tensor<float>(x.extent(0));
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::row_maximum", x.extent(0), KOKKOS_LAMBDA(std::size_t row) {
+    float top = from[row * c];
+    for (std::size_t i = 1; i < c; ++i) top = from[row * c + i] > top ? from[row * c + i] : top;
+    to[row] = top;
+  });
+  return y;
+}
+
+/// Indices of the k largest of the values, ascending by index; on ties the smaller index wins. Host.
+/// Throws ShapeError if there are fewer than k values.
+inline std::vector<std::size_t> top_k(float const* values, std::size_t count, std::size_t k) {
+  require<ShapeError>(k <= count, "[top_k] ", k, " of only ", count, " values asked for");
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(),
+                   [&](std::size_t a, std::size_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; });
+  order.resize(k);
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+}  // namespace kovos

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/kernels/engine/select.hpp"
+
+namespace kovos {
+
+/// How grid positions correspond: half_pixel is torch's align_corners = false, corners its align_corners = true.
+enum class Alignment : std::uint8_t { half_pixel, corners };
+
+namespace detail {
+/// Two taps of linear interpolation along one axis, exactly as torch computes them in float.
+struct LinearTap {
+  std::size_t first;
+  std::size_t second;
+  float weight;  // of the second tap
+};
+
+KOKKOS_INLINE_FUNCTION LinearTap linear_tap(std::size_t i, std::size_t in, std::size_t out, Alignment alignment) {
+  float source;
+  if (alignment == Alignment::corners) {
+    source = out > 1 ? static_cast<float>(in - 1) / static_cast<float>(out - 1) * static_cast<float>(i) : 0.0f;
+  } else {
+    float const scale = static_cast<float>(in) / static_cast<float>(out);
+    source = scale * (static_cast<float>(i) + 0.5f) - 0.5f;
+    source = source < 0 ? 0 : source;
+  }
+  std::size_t first = static_cast<std::size_t>(source);
+  if (first > in - 1) first = in - 1;
+  std::size_t const second = first + (first < in - 1 ? 1 : 0);
+  return {first, second, source - static_cast<float>(first)};
+}
+
+KOKKOS_INLINE_FUNCTION float cubic_weight(float t) {
+  constexpr float a = -0.75f;
+  t = t < 0 ? -t : t;
+  if (t <= 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
+  if (t < 2) return ((a * t - 5 * a) * t + 8 * a) * t - 4 * a;
+  return 0;
+}
+
+inline void check_resample(char const* where, std::size_t h, std::size_t w, std::size_t new_h, std::size_t new_w) {
+  require<ShapeError>(h > 0 && w > 0 && new_h > 0 && new_w > 0, "[", where, "] cannot resample ", h, " x ", w, " to ",
+                      new_h, " x ", new_w);
+}
+}  // namespace detail
+
+/// Bilinear interpolation without antialiasing, as torch.nn.functional.interpolate(mode="bilinear").
+/// x: [N, H, W, C] -> [N, height, width, C]; the same size returns x itself. Throws ShapeError for empty maps.
+template <class Exec>
+auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                     std::size_t height, std::size_t width, Alignment alignment = Alignment::half_pixel) {
+  std::size_t const n = x.extent(0), h = x.extent(1), w = x.extent(2), c = x.extent(3);
+  detail::check_resample("resize_bilinear", h, w, height, width);
+  if (h == height && w == width) return x;
+  auto y = context.template tensor<float>(n, height, width, c);
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::resize_bilinear", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
+    std::size_t const sample = index / width / height;
+    auto const ty = detail::linear_tap(index / width % height, h, height, alignment);
+    auto const tx = detail::linear_tap(index % width, w, width, alignment);
+    float const* const top = from + (sample * h + ty.first) * w * c;
+    float const* const bottom = from + (sample * h + ty.second) * w * c;
+    for (std::size_t i = 0; i < c; ++i) {
+      float const a = (1 - tx.weight) * top[tx.first * c + i] + tx.weight * top[tx.second * c + i];
+      float const b = (1 - tx.weight) * bottom[tx.first * c + i] + tx.weight * bottom[tx.second * c + i];
+      to[index * c + i] = (1 - ty.weight) * a + ty.weight * b;
+    }
+  });
+  return y;
+}
+
+/// Bicubic interpolation (Keys, a = -0.75) with half-pixel centres, clamped borders and no antialiasing, as
+/// torch.nn.functional.interpolate(mode="bicubic"). x: [N, H, W, C] -> [N, height, width, C].
+template <class Exec>
+auto resize_bicubic(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                    std::size_t height, std::size_t width) {
+  std::size_t const n = x.extent(0), h = x.extent(1), w = x.extent(2), c = x.extent(3);
+  detail::check_resample("resize_bicubic", h, w, height, width);
+  auto y = context.template tensor<float>(n, height, width, c);
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  float const scale_y = static_cast<float>(h) / static_cast<float>(height);
+  float const scale_x = static_cast<float>(w) / static_cast<float>(width);
+  detail::for_each_index(context, "kovos::resize_bicubic", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
+    std::size_t const sample = index / width / height;
+    float const source_y = scale_y * (static_cast<float>(index / width % height) + 0.5f) - 0.5f;
+    float const source_x = scale_x * (static_cast<float>(index % width) + 0.5f) - 0.5f;
+    float const base_y = Kokkos::floor(source_y);
+    float const base_x = Kokkos::floor(source_x);
+    for (std::size_t i = 0; i < c; ++i) {
+      float sum = 0;
+      for (int ky = -1; ky <= 2; ++ky) {
+        long row = static_cast<long>(base_y) + ky;
+        row = row < 0 ? 0 : row >= static_cast<long>(h) ? static_cast<long>(h) - 1 : row;
+        float line = 0;
+        for (int kx = -1; kx <= 2; ++kx) {
+          long column = static_cast<long>(base_x) + kx;
+          column = column < 0 ? 0 : column >= static_cast<long>(w) ? static_cast<long>(w) - 1 : column;
+          line += detail::cubic_weight(source_x - base_x - static_cast<float>(kx)) *
+                  from[((sample * h + static_cast<std::size_t>(row)) * w + static_cast<std::size_t>(column)) * c + i];
+        }
+        sum += detail::cubic_weight(source_y - base_y - static_cast<float>(ky)) * line;
+      }
+      to[index * c + i] = sum;
+    }
+  });
+  return y;
+}
+
+}  // namespace kovos
