@@ -11,6 +11,20 @@
 
 namespace kovos {
 
+/// A float copy. x: any shape, float or bf16 -> the same extents, all dynamic.
+template <class Exec, class X>
+auto copy_of(Context<Exec> const& context, X const& x) {
+  auto y = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return context.template tensor<float>(x.extent(I)...);
+  }
+  (std::make_index_sequence<X::rank()>{});
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::copy_of", x.size(),
+                         KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
+  return y;
+}
+
 /// x += y in place, where y repeats along the leading axes of x. x: [..., A, B], y: [A, B] or any trailing part of x's
 /// shape. Throws ShapeError if y's size does not divide x's.
 template <class Exec, class Shape, class Y>

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "kovos/clip/config.hpp"
+#include "kovos/clip/text_transformer.hpp"
+#include "kovos/clip/vision_transformer.hpp"
+#include "kovos/nn/parameter.hpp"
+
+namespace kovos {
+
+/// Both encoders of CLIP under their official names. Radford et al. 2021.
+template <ClipConfig Config, class T, class Memory>
+class ClipModel {
+  static_assert(valid<Config>());
+
+ public:
+  static constexpr ClipConfig config = Config;
+
+  VisionTransformer<Config, T, Memory> visual;
+  TextTransformer<Config, T, Memory> text;
+  Parameter<T, Memory> logit_scale;  // stored as its logarithm
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    visual.visit(f, prefix + "visual.");
+    text.visit(f, prefix);
+    f(prefix + "logit_scale", logit_scale);
+  }
+};
+
+}  // namespace kovos

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kovos/clip/config.hpp"
+#include "kovos/clip/observer.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/resample.hpp"
+#include "kovos/kernels/tokens.hpp"
+#include "kovos/nn/conv2d.hpp"
+#include "kovos/nn/layer_norm.hpp"
+#include "kovos/nn/transformer.hpp"
+
+namespace kovos {
+
+/// CLIP's image encoder. Parameters bear OpenAI's names below "visual.".
+template <ClipConfig Config, class T, class Memory>
+class VisionTransformer {
+ public:
+  static constexpr VisionConfig config = Config.vision;
+  static constexpr std::size_t width = config.width;
+
+  Parameter<T, Memory, width> class_embedding;
+  Parameter<T, Memory, config.grid() * config.grid() + 1, width> positional_embedding;
+  Parameter<T, Memory, width, Config.embed_dim> proj;
+  Conv2d<3, width, config.patch_size, T, Memory, false, config.patch_size> conv1;
+  LayerNorm<width, T, Memory> ln_pre;
+  Transformer<width, config.heads, config.layers, T, Memory> transformer;
+  LayerNorm<width, T, Memory> ln_post;
+
+  /// Dense image features for segmentation.
+  template <std::size_t Hooks>
+  struct Dense {
+    DynamicTensor<float, 4, Memory> features;                    // [N, S, S, embed_dim]
+    std::array<DynamicTensor<float, 4, Memory>, Hooks> hooked;   // block outputs, [N, S, S, width]
+  };
+
+  /// The image embedding of a whole picture. pixels: [N, R, R, 3], normalised -> [N, embed_dim], not normalised.
+  template <class Exec>
+  auto encode(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
+    auto x = embed(context, pixels, Unobserved{});
+    for (auto const& block : transformer.resblocks) x = block(context, x, Config.activation, false);
+    std::size_t const n = x.extent(0);
+    std::vector<std::int32_t> zeros(n);
+    auto const first = to_device(context, Tensor<std::int32_t, dynamic_extents<1>>(zeros.data(), dynamic_extents<1>(n), nullptr));
+    return project(context, ln_post(context, select_tokens(context, x, first)));
+  }
+
+  /// Dense features as CAT-Seg uses them (catseg 1.3): the last block keeps values only; the outputs of the hooked
+  /// blocks are taken raw. pixels: [N, R, R, 3], normalised, R a multiple of the patch size.
+  template <std::size_t Hooks, class Exec, class Observer = Unobserved>
+  Dense<Hooks> encode_dense(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& pixels,
+                            std::array<std::size_t, Hooks> const& hooked_blocks, Observer const& observe = {}) const {
+    Dense<Hooks> result;
+    auto x = embed(context, pixels, observe);
+    std::size_t const side = pixels.extent(1) / config.patch_size;
+    for (std::size_t i = 0; i < config.layers; ++i) {
+      auto const& block = transformer.resblocks[i];
+      bool const last = i + 1 == config.layers;
+      x = last ? block.dense(context, x, Config.activation) : block(context, x, Config.activation, false);
+      observe("clip.block" + std::to_string(i) + (last ? "_dense" : ""), x);
+      for (std::size_t h = 0; h < Hooks; ++h)
+        if (hooked_blocks[h] == i) {
+          result.hooked[h] = tokens_to_map(context, x, side, side);
+          observe("guide.hook" + std::to_string(h), result.hooked[h]);
+        }
+    }
+    auto const tokens = project(context, ln_post(context, x));  // [N, 1 + S S, embed_dim]
+    observe("clip.tokens", tokens);
+    result.features = tokens_to_map(context, tokens, side, side);
+    return result;
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    f(prefix + "class_embedding", class_embedding);
+    f(prefix + "positional_embedding", positional_embedding);
+    f(prefix + "proj", proj);
+    conv1.visit(f, prefix + "conv1.");
+    ln_pre.visit(f, prefix + "ln_pre.");
+    transformer.visit(f, prefix + "transformer.");
+    ln_post.visit(f, prefix + "ln_post.");
+  }
+
+ private:
+  /// Patches, class token, positions, ln_pre. [N, R, R, 3] -> [N, 1 + S S, width].
+  template <class Exec, class Observer>
+  auto embed(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& pixels, Observer const& observe) const {
+    require<ShapeError>(pixels.extent(1) == pixels.extent(2) && pixels.extent(1) % config.patch_size == 0,
+                        "[VisionTransformer] the input must be square with a side divisible by the patch size ",
+                        config.patch_size, ", got ", pixels.extents().to_string());
+    auto const patches = conv1(context, pixels);  // [N, S, S, width]
+    observe("clip.patch_embed", patches);
+    auto const x = ln_pre(context, add_positions(context, patches));
+    observe("clip.ln_pre", x);
+    return x;
+  }
+
+  /// Class token and positions; the stored table is resized bicubically if the grid is another. [N, S, S, width] ->
+  /// [N, 1 + S S, width].
+  template <class Exec>
+  auto add_positions(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& patches) const {
+    constexpr std::size_t grid = config.grid();
+    auto const table = detail::as_float(context, positional_embedding).reshape(dynamic_extents<2>(1 + grid * grid, width));
+    auto const first = copy_of(context, class_embedding);
+    add_in_place(context, first, table.slice(0, 1));
+    auto const stored = table.slice(1, grid * grid).reshape(dynamic_extents<4>(1, grid, grid, width));
+    auto const positions =
+        patches.extent(1) == grid ? stored : resize_bicubic(context, stored, patches.extent(1), patches.extent(2));
+    return map_to_tokens(context, patches, first, positions);
+  }
+
+  /// x: [..., width] -> x proj: [..., embed_dim].
+  template <class Exec, class V>
+  auto project(Context<Exec> const& context, V const& x) const {
+    auto const rows = as_matrix(x);
+    auto y = [&] {
+      if constexpr (V::rank() == 2) return context.template tensor<float>(x.extent(0), Config.embed_dim);
+      else return context.template tensor<float>(x.extent(0), x.extent(1), Config.embed_dim);
+    }();
+    gemm(context, rows, as_matrix(proj), as_matrix(y));
+    return y;
+  }
+};
+
+}  // namespace kovos

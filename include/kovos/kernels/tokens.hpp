@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <cstddef>
+#include <cstdint>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/kernels/engine/select.hpp"
+
+namespace kovos {
+
+/// A sequence per sample: first_token, then the map's pixels row by row, pixel p with positions[p] added.
+/// map: [N, H, W, D], first_token: [D], positions: [H * W, D] -> [N, 1 + H * W, D].
+/// Throws ShapeError if the extents disagree.
+template <class Exec, class First, class Positions>
+auto map_to_tokens(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& map,
+                   First const& first_token, Positions const& positions) {
+  std::size_t const n = map.extent(0), pixels = map.extent(1) * map.extent(2), depth = map.extent(3);
+  require_extent("map_to_tokens", "first_token", first_token.size(), depth);
+  require_extent("map_to_tokens", "positions", positions.size(), pixels * depth);
+  auto x = context.template tensor<float>(n, 1 + pixels, depth);
+  auto const* const from = map.data();
+  auto const* const first = first_token.data();
+  auto const* const offset = positions.data();
+  auto* const to = x.data();
+  detail::for_each_index(context, "kovos::map_to_tokens", x.size(), KOKKOS_LAMBDA(std::size_t i) {
+    std::size_t const channel = i % depth;
+    std::size_t const token = i / depth % (1 + pixels);
+    std::size_t const sample = i / depth / (1 + pixels);
+    to[i] = token == 0 ? static_cast<float>(first[channel])
+                       : from[(sample * pixels + token - 1) * depth + channel] +
+                             static_cast<float>(offset[(token - 1) * depth + channel]);
+  });
+  return x;
+}
+
+/// Drops the first token of each sample. x: [N, 1 + H * W, D] -> [N, H, W, D].
+/// Throws ShapeError if the number of tokens is another.
+template <class Exec>
+auto tokens_to_map(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
+                   std::size_t height, std::size_t width) {
+  require_extent("tokens_to_map", "x.extent(1)", x.extent(1), 1 + height * width);
+  std::size_t const depth = x.extent(2), sample_size = height * width * depth;
+  auto y = context.template tensor<float>(x.extent(0), height, width, depth);
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::tokens_to_map", y.size(),
+                         KOKKOS_LAMBDA(std::size_t i) { to[i] = from[i + (i / sample_size + 1) * depth]; });
+  return y;
+}
+
+/// Token index[n] of sample n. x: [N, L, D], index: [N], each below L -> [N, D].
+template <class Exec>
+auto select_tokens(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
+                   DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index) {
+  require_extent("select_tokens", "index", index.extent(0), x.extent(0));
+  std::size_t const length = x.extent(1), depth = x.extent(2);
+  auto y = context.template tensor<float>(x.extent(0), depth);
+  auto const* const from = x.data();
+  auto const* const which = index.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::select_tokens", y.size(), KOKKOS_LAMBDA(std::size_t i) {
+    std::size_t const row = i / depth;
+    to[i] = from[(row * length + static_cast<std::size_t>(which[row])) * depth + i % depth];
+  });
+  return y;
+}
+
+/// Rows index[i] of the leading axis. x: [N, ...], index: [K], each below N -> [K, ...].
+template <class Exec, std::size_t Rank>
+auto gather_rows(Context<Exec> const& context, DynamicTensor<float, Rank, typename Exec::memory_space> const& x,
+                 DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index) {
+  std::size_t const row_size = x.extent(0) == 0 ? 0 : x.size() / x.extent(0);
+  auto y = [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return context.template tensor<float>(index.extent(0), x.extent(I + 1)...);
+  }
+  (std::make_index_sequence<Rank - 1>{});
+  auto const* const from = x.data();
+  auto const* const which = index.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::gather_rows", y.size(), KOKKOS_LAMBDA(std::size_t i) {
+    to[i] = from[static_cast<std::size_t>(which[i / row_size]) * row_size + i % row_size];
+  });
+  return y;
+}
+
+}  // namespace kovos

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/normalization.hpp"
+#include "kovos/nn/parameter.hpp"
+
+namespace kovos {
+
+/// Group normalisation of channels-last maps, in place. weight, bias: [Channels].
+template <std::size_t Groups, std::size_t Channels, class T, class Memory>
+class GroupNorm {
+  static_assert(Groups > 0 && Channels % Groups == 0, "kovos::GroupNorm: Groups must divide Channels");
+
+ public:
+  Parameter<T, Memory, Channels> weight;
+  Parameter<T, Memory, Channels> bias;
+
+  /// x: [N, H, W, Channels], overwritten; with a ReLU behind it if asked.
+  template <class Exec, class V>
+  void operator()(Context<Exec> const& context, V const& x, bool relu = false) const {
+    group_norm(context, x, Groups, weight, bias, relu);
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    f(prefix + "weight", weight);
+    f(prefix + "bias", bias);
+  }
+};
+
+}  // namespace kovos

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/normalization.hpp"
+#include "kovos/nn/parameter.hpp"
+
+namespace kovos {
+
+/// Layer normalisation over the last axis. weight, bias: [Dim].
+template <std::size_t Dim, class T, class Memory>
+class LayerNorm {
+ public:
+  Parameter<T, Memory, Dim> weight;
+  Parameter<T, Memory, Dim> bias;
+
+  /// x: [..., Dim] -> the same extents.
+  template <class Exec, class V>
+  auto operator()(Context<Exec> const& context, V const& x) const {
+    return layer_norm(context, x, weight, bias);
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    f(prefix + "weight", weight);
+    f(prefix + "bias", bias);
+  }
+};
+
+}  // namespace kovos

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/normalization.hpp"
+#include "kovos/nn/parameter.hpp"
+
+namespace kovos {
+
+/// y = x weight^T + bias. weight: [Out, In], bias: [Out].
+template <std::size_t In, std::size_t Out, class T, class Memory>
+class Linear {
+  static_assert(In > 0 && Out > 0, "kovos::Linear: In and Out must be positive");
+
+ public:
+  Parameter<T, Memory, Out, In> weight;
+  Parameter<T, Memory, Out> bias;
+
+  /// x: [..., In] -> [..., Out]; then the activation, then the residual [..., Out] if given.
+  template <class Exec, class V>
+  auto operator()(Context<Exec> const& context, V const& x, Activation activation = Activation::none,
+                  Matrix<float const> residual = {}) const {
+    return linear(context, x, weight, bias, activation, residual);
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    f(prefix + "weight", weight);
+    f(prefix + "bias", bias);
+  }
+};
+
+/// A linear layer over the concatenation of x and a guidance that is the same for many rows of x:
+/// y = concat(x, guidance) weight^T + bias = x W_x^T + (guidance W_g^T + bias).
+/// The bracket is computed once per guidance row (CAT-Seg's appearance and text guidance; exact up to rounding).
+/// weight: [Out, In + Guide], x first; bias: [Out].
+template <std::size_t In, std::size_t Guide, std::size_t Out, class T, class Memory>
+class GuidedLinear {
+ public:
+  Parameter<T, Memory, Out, In + Guide> weight;
+  Parameter<T, Memory, Out> bias;
+
+  /// guidance: [R, Guide] -> [R, Out], the part of the result that does not depend on x.
+  template <class Exec, class V>
+  auto project_guidance(Context<Exec> const& context, V const& guidance) const {
+    auto y = context.template tensor<float>(guidance.extent(0), Out);
+    auto const offset = detail::as_float(context, bias);
+    Epilogue epilogue;
+    epilogue.addend = {offset.data(), 1, Out, Out, 1};
+    gemm(context, as_matrix(guidance), Matrix<T const>{weight.data() + In, Out, Guide, In + Guide, 1}.transposed(),
+         as_matrix(y), epilogue);
+    return y;
+  }
+
+  /// x: [M, In], projected: [R, Out] of project_guidance -> [M, Out]; row m is guided by row (m / divisor) % R.
+  template <class Exec, class V, class G>
+  auto operator()(Context<Exec> const& context, V const& x, G const& projected, std::size_t divisor = 1) const {
+    auto y = context.template tensor<float>(x.extent(0), Out);
+    Epilogue epilogue;
+    epilogue.addend = {projected.data(), projected.extent(0), Out, Out, 1};
+    epilogue.row_divisor = divisor;
+    gemm(context, as_matrix(x), Matrix<T const>{weight.data(), Out, In, In + Guide, 1}.transposed(), as_matrix(y),
+         epilogue);
+    return y;
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    f(prefix + "weight", weight);
+    f(prefix + "bias", bias);
+  }
+};
+
+}  // namespace kovos

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/gemm.hpp"
+#include "kovos/nn/layer_norm.hpp"
+#include "kovos/nn/linear.hpp"
+#include "kovos/nn/multihead_attention.hpp"
+#include "kovos/nn/parameter.hpp"
+
+namespace kovos {
+
+/// The two-layer perceptron of a CLIP block: c_proj(activation(c_fc(x))).
+template <std::size_t Dim, std::size_t Hidden, class T, class Memory>
+class ClipMlp {
+ public:
+  Linear<Dim, Hidden, T, Memory> c_fc;
+  Linear<Hidden, Dim, T, Memory> c_proj;
+
+  /// x: [N, L, Dim] -> the same + residual.
+  template <class Exec, class V>
+  V operator()(Context<Exec> const& context, V const& x, Activation activation, Matrix<float const> residual) const {
+    return c_proj(context, c_fc(context, x, activation), Activation::none, residual);
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    c_fc.visit(f, prefix + "c_fc.");
+    c_proj.visit(f, prefix + "c_proj.");
+  }
+};
+
+/// A pre-norm transformer block: x += attn(ln_1(x)); x += mlp(ln_2(x)). Radford et al. 2021.
+template <std::size_t Dim, std::size_t Heads, class T, class Memory>
+class ResidualAttentionBlock {
+ public:
+  MultiheadAttention<Dim, Heads, T, Memory> attn;
+  LayerNorm<Dim, T, Memory> ln_1;
+  ClipMlp<Dim, 4 * Dim, T, Memory> mlp;
+  LayerNorm<Dim, T, Memory> ln_2;
+
+  /// x: [N, L, Dim] -> [N, L, Dim].
+  template <class Exec, class V>
+  V operator()(Context<Exec> const& context, V const& x, Activation activation, bool causal) const {
+    auto const y = attn(context, ln_1(context, x), causal, as_const_matrix(x));
+    return mlp(context, ln_2(context, y), activation, as_const_matrix(y));
+  }
+
+  /// The last block of CAT-Seg's dense image encoder: values instead of attention, and the block's *class token* as the
+  /// residual of every token (the released weights were trained so). x: [N, L, Dim] with the class token first.
+  template <class Exec, class V>
+  V dense(Context<Exec> const& context, V const& x, Activation activation) const {
+    auto const y = attn.values(context, ln_1(context, x));
+    add_first_token(context, y, x);
+    return mlp(context, ln_2(context, y), activation, as_const_matrix(y));
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    attn.visit(f, prefix + "attn.");
+    ln_1.visit(f, prefix + "ln_1.");
+    mlp.visit(f, prefix + "mlp.");
+    ln_2.visit(f, prefix + "ln_2.");
+  }
+
+ private:
+  template <class V>
+  static Matrix<float const> as_const_matrix(V const& x) {
+    auto const m = as_matrix(x);
+    return {m.data, m.rows, m.columns, m.row_stride, m.column_stride};
+  }
+
+  template <class Exec, class V>
+  static void add_first_token(Context<Exec> const& context, V const& y, V const& x) {
+    for (std::size_t n = 0; n < x.extent(0); ++n) add_in_place(context, y.slice(n, 1), first_token(x, n));
+  }
+
+  template <class V>
+  static auto first_token(V const& x, std::size_t n) {
+    return x.slice(n, 1).reshape(dynamic_extents<2>(x.extent(1), x.extent(2))).slice(0, 1);
+  }
+};
+
+/// A stack of residual attention blocks.
+template <std::size_t Dim, std::size_t Heads, std::size_t Layers, class T, class Memory>
+class Transformer {
+ public:
+  std::array<ResidualAttentionBlock<Dim, Heads, T, Memory>, Layers> resblocks;
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    visit_list(resblocks, f, prefix + "resblocks.");
+  }
+};
+
+}  // namespace kovos
