@@ -25,6 +25,39 @@ auto copy_of(Context<Exec> const& context, X const& x) {
   return y;
 }
 
+/// x = value everywhere.
+template <class Exec, class X>
+void fill(Context<Exec> const& context, X const& x, typename X::value_type value) {
+  auto* const to = x.data();
+  detail::for_each_index(context, "kovos::fill", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = value; });
+}
+
+/// x = y, copied into x's memory. Throws ShapeError if the extents differ.
+template <class Exec, class X, class Y>
+void assign(Context<Exec> const& context, X const& x, Y const& y) {
+  require<ShapeError>(x.extents() == y.extents(), "[assign] ", y.extents().to_string(), " does not fit into ",
+                      x.extents().to_string());
+  auto* const to = x.data();
+  auto const* const from = y.data();
+  detail::for_each_index(context, "kovos::assign", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = from[i]; });
+}
+
+/// The mean over the middle axis. x: [A, B, C] -> [A, C].
+template <class Exec>
+auto mean_over_axis1(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x) {
+  std::size_t const b = x.extent(1), c = x.extent(2);
+  require<ShapeError>(b > 0, "[mean_over_axis1] the middle axis is empty");
+  auto y = context.template tensor<float>(x.extent(0), c);
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::mean_over_axis1", y.size(), KOKKOS_LAMBDA(std::size_t i) {
+    float sum = 0;
+    for (std::size_t j = 0; j < b; ++j) sum += from[(i / c * b + j) * c + i % c];
+    to[i] = sum / static_cast<float>(b);
+  });
+  return y;
+}
+
 /// x += y in place, where y repeats along the leading axes of x. x: [..., A, B], y: [A, B] or any trailing part of x's
 /// shape. Throws ShapeError if y's size does not divide x's.
 template <class Exec, class Shape, class Y>

@@ -33,6 +33,28 @@ auto argmax(Context<Exec> const& context, DynamicTensor<float, 2, typename Exec:
   return y;
 }
 
+/// One step of an argmax over tiles of the leading axis: where x[t, p] exceeds best[p], best[p] = x[t, p] and
+/// label[p] = first + t. x: [T, P], best, label: [P]. Ties keep the earlier label, so tiles are given in order.
+/// Throws ShapeError if P differs.
+template <class Exec>
+void update_argmax(Context<Exec> const& context, DynamicTensor<float, 2, typename Exec::memory_space> const& x,
+                   std::size_t first, DynamicTensor<float, 1, typename Exec::memory_space> const& best,
+                   DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& label) {
+  std::size_t const count = x.extent(0), positions = x.extent(1);
+  require_extent("update_argmax", "best", best.extent(0), positions);
+  require_extent("update_argmax", "label", label.extent(0), positions);
+  auto const* const from = x.data();
+  auto* const top = best.data();
+  auto* const which = label.data();
+  detail::for_each_index(context, "kovos::update_argmax", positions, KOKKOS_LAMBDA(std::size_t p) {
+    for (std::size_t t = 0; t < count; ++t)
+      if (from[t * positions + p] > top[p]) {
+        top[p] = from[t * positions + p];
+        which[p] = static_cast<std::int32_t>(first + t);
+      }
+  });
+}
+
 /// Largest element of each row. x: [N, C] -> [N]. Throws ShapeError if C is 0.
 template <class Exec>
 auto row_maximum(Context<Exec> const& context, DynamicTensor<float, 2, typename Exec::memory_space> const& x) {

@@ -69,20 +69,22 @@ auto select_tokens(Context<Exec> const& context, DynamicTensor<float, 3, typenam
   return y;
 }
 
-/// Rows index[i] of the leading axis. x: [N, ...], index: [K], each below N -> [K, ...].
-template <class Exec, std::size_t Rank>
-auto gather_rows(Context<Exec> const& context, DynamicTensor<float, Rank, typename Exec::memory_space> const& x,
-                 DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index) {
-  std::size_t const row_size = x.extent(0) == 0 ? 0 : x.size() / x.extent(0);
+/// Rows index[i] of the leading axis; a negative index gives a row of `fill`. x: [N, ...], index: [K], each below N ->
+/// [K, ...].
+template <class Exec, class Shape>
+auto gather_rows(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x,
+                 DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index, float fill = 0) {
   auto y = [&]<std::size_t... I>(std::index_sequence<I...>) {
     return context.template tensor<float>(index.extent(0), x.extent(I + 1)...);
   }
-  (std::make_index_sequence<Rank - 1>{});
+  (std::make_index_sequence<Shape::rank() - 1>{});
+  std::size_t const row_size = index.extent(0) == 0 ? 1 : y.size() / index.extent(0);
   auto const* const from = x.data();
   auto const* const which = index.data();
   auto* const to = y.data();
   detail::for_each_index(context, "kovos::gather_rows", y.size(), KOKKOS_LAMBDA(std::size_t i) {
-    to[i] = from[static_cast<std::size_t>(which[i / row_size]) * row_size + i % row_size];
+    std::int32_t const row = which[i / row_size];
+    to[i] = row < 0 ? fill : from[static_cast<std::size_t>(row) * row_size + i % row_size];
   });
   return y;
 }

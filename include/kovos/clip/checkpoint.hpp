@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/io/named_tensors.hpp"
+#include "kovos/io/tensor_bytes.hpp"
+#include "kovos/nn/parameter.hpp"
+
+namespace kovos {
+
+/// Who wrote a checkpoint, told by its keys.
+enum class Maker { cat_seg, openai_clip, open_clip, hugging_face_clip, unknown };
+
+/// "CAT-Seg", "OpenAI CLIP", ...
+inline std::string_view name_of(Maker maker) {
+  switch (maker) {
+    case Maker::cat_seg: return "CAT-Seg";
+    case Maker::openai_clip: return "OpenAI CLIP";
+    case Maker::open_clip: return "open_clip";
+    case Maker::hugging_face_clip: return "Hugging Face CLIP";
+    case Maker::unknown: break;
+  }
+  return "unknown";
+}
+
+/// Prefix of the CLIP model inside a CAT-Seg checkpoint, and of its head.
+inline constexpr std::string_view cat_seg_clip_prefix = "sem_seg_head.predictor.clip_model.";
+inline constexpr std::string_view cat_seg_head_prefix = "sem_seg_head.predictor.transformer.";
+
+/// Tells the maker of a checkpoint from its keys.
+inline Maker recognise_maker(NamedTensors const& file) {
+  auto const has = [&](std::string const& key) { return file.tensors.contains(key); };
+  if (has(std::string(cat_seg_clip_prefix) + "visual.conv1.weight")) return Maker::cat_seg;
+  if (has("vision_model.embeddings.patch_embedding.weight")) return Maker::hugging_face_clip;
+  if (has("text.token_embedding.weight") && has("visual.conv1.weight")) return Maker::open_clip;
+  if (has("visual.conv1.weight") && has("visual.proj")) return Maker::openai_clip;
+  return Maker::unknown;
+}
+
+namespace detail {
+
+inline bool starts_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
+inline bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+/// Rows [first, first + count) of the leading axis; shares the bytes.
+inline TensorBytes rows_of(TensorBytes const& t, std::size_t first, std::size_t count) {
+  TensorBytes part = t;
+  std::size_t const row = t.shape[0] == 0 ? 0 : t.bytes.size() / t.shape[0];
+  part.shape[0] = count;
+  part.bytes = t.bytes.subspan(first * row, count * row);
+  return part;
+}
+
+inline TensorBytes owned(DType dtype, std::vector<std::size_t> shape, std::shared_ptr<std::vector<std::byte>> bytes) {
+  TensorBytes t;
+  t.dtype = dtype;
+  t.shape = std::move(shape);
+  t.bytes = *bytes;
+  t.owner = std::move(bytes);
+  return t;
+}
+
+inline TensorBytes transposed(TensorBytes const& t) {
+  std::size_t const size = size_of(t.dtype), rows = t.shape[0], columns = t.shape[1];
+  auto bytes = std::make_shared<std::vector<std::byte>>(t.bytes.size());
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < columns; ++j)
+      std::memcpy(bytes->data() + (j * rows + i) * size, t.bytes.data() + (i * columns + j) * size, size);
+  return owned(t.dtype, {columns, rows}, bytes);
+}
+
+inline TensorBytes concatenated(std::span<TensorBytes const* const> parts) {
+  auto bytes = std::make_shared<std::vector<std::byte>>();
+  std::size_t rows = 0;
+  for (auto const* part : parts) {
+    bytes->insert(bytes->end(), part->bytes.begin(), part->bytes.end());
+    rows += part->shape.at(0);
+  }
+  auto shape = parts[0]->shape;
+  shape[0] = rows;
+  return owned(parts[0]->dtype, std::move(shape), bytes);
+}
+
+/// Entries that are no parameters of ours: buffers that follow from the geometry, and hints.
+inline bool is_ignorable_key(std::string_view key) {
+  return ends_with(key, ".attn_mask") || ends_with(key, "position_ids") || key == "logit_bias" ||
+         key == "input_resolution" || key == "context_length" || key == "vocab_size" || key == "attn_mask";
+}
+
+inline std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  auto const at = text.find(from);
+  if (at != std::string::npos) text.replace(at, from.size(), to);
+  return text;
+}
+
+inline std::string from_hugging_face(std::string key) {
+  static constexpr std::pair<std::string_view, std::string_view> whole[] = {
+      {"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"},
+      {"vision_model.embeddings.class_embedding", "visual.class_embedding"},
+      {"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"},
+      {"visual_projection.weight", "visual.proj"},
+      {"text_model.embeddings.token_embedding.weight", "token_embedding.weight"},
+      {"text_model.embeddings.position_embedding.weight", "positional_embedding"},
+      {"text_projection.weight", "text_projection"}};
+  for (auto const& [from, to] : whole)
+    if (key == from) return std::string(to);
+  static constexpr std::pair<std::string_view, std::string_view> parts[] = {
+      {"vision_model.pre_layrnorm.", "visual.ln_pre."},
+      {"vision_model.post_layernorm.", "visual.ln_post."},
+      {"vision_model.encoder.layers.", "visual.transformer.resblocks."},
+      {"text_model.final_layer_norm.", "ln_final."},
+      {"text_model.encoder.layers.", "transformer.resblocks."},
+      {".self_attn.q_proj.weight", ".attn.q_proj_weight"},
+      {".self_attn.k_proj.weight", ".attn.k_proj_weight"},
+      {".self_attn.v_proj.weight", ".attn.v_proj_weight"},
+      {".self_attn.", ".attn."},
+      {".layer_norm1.", ".ln_1."},
+      {".layer_norm2.", ".ln_2."},
+      {".mlp.fc1.", ".mlp.c_fc."},
+      {".mlp.fc2.", ".mlp.c_proj."}};
+  for (auto const& [from, to] : parts) key = replaced(std::move(key), from, to);
+  return key;
+}
+
+}  // namespace detail
+
+/// The file's tensors under the names of our layers: OpenAI's CLIP names with attn.{q,k,v}_proj_weight apart and a joint
+/// in_proj_bias, below CAT-Seg's prefixes if it is a CAT-Seg checkpoint. Shares the bytes where it can.
+/// Throws CheckpointError if the maker is unknown.
+inline NamedTensors with_canonical_names(NamedTensors const& file) {
+  Maker const maker = recognise_maker(file);
+  if (maker == Maker::unknown) {
+    std::string some;
+    std::size_t shown = 0;
+    for (auto const& entry : file.tensors) {
+      if (shown++ == 4) break;
+      some += (some.empty() ? "'" : ", '") + entry.first + "'";
+    }
+    fail<CheckpointError>(file.source, ": these are not CAT-Seg or CLIP vision-transformer weights (",
+                          file.tensors.size(), " tensors, such as ", some.empty() ? "none" : some,
+                          "); see docs/checkpoints.md for the files Kovos reads");
+  }
+  NamedTensors result;
+  result.metadata = file.metadata;
+  result.source = file.source;
+  result.container = file.container;
+  std::map<std::string, TensorBytes> biases;  // Hugging Face keeps three
+  for (auto const& [key, tensor] : file.tensors) {
+    std::string name = key;
+    if (maker == Maker::open_clip && detail::starts_with(name, "text.")) name = name.substr(5);
+    if (maker == Maker::hugging_face_clip) {
+      name = detail::from_hugging_face(name);
+      bool const bias = name.ends_with(".q_proj.bias") || name.ends_with(".k_proj.bias") || name.ends_with(".v_proj.bias");
+      if (bias) {
+        biases.emplace(name, tensor);
+        continue;
+      }
+    }
+    if (detail::ends_with(name, ".attn.in_proj_weight") && tensor.shape.size() == 2 && tensor.shape[0] % 3 == 0) {
+      std::string const stem = name.substr(0, name.size() - std::string_view("in_proj_weight").size());
+      std::size_t const d = tensor.shape[0] / 3;
+      result.tensors[stem + "q_proj_weight"] = detail::rows_of(tensor, 0, d);
+      result.tensors[stem + "k_proj_weight"] = detail::rows_of(tensor, d, d);
+      result.tensors[stem + "v_proj_weight"] = detail::rows_of(tensor, 2 * d, d);
+      continue;
+    }
+    bool const flip = maker == Maker::hugging_face_clip && (name == "visual.proj" || name == "text_projection") &&
+                      tensor.shape.size() == 2;
+    result.tensors[name] = flip ? detail::transposed(tensor) : tensor;
+  }
+  for (auto const& [name, q] : biases) {
+    if (!name.ends_with(".q_proj.bias")) continue;
+    std::string const stem = name.substr(0, name.size() - std::string_view("q_proj.bias").size());
+    auto const k = biases.find(stem + "k_proj.bias");
+    auto const v = biases.find(stem + "v_proj.bias");
+    if (k == biases.end() || v == biases.end() || q.shape.size() != 1) continue;
+    TensorBytes const* const parts[] = {&q, &k->second, &v->second};
+    result.tensors[stem + "in_proj_bias"] = detail::concatenated(parts);
+  }
+  return result;
+}
+
+/// What happened to each key of a checkpoint.
+struct LoadReport {
+  std::vector<std::string> matched;
+  std::vector<std::string> missing;     // the model has them, the file does not
+  std::vector<std::string> unexpected;  // the file has them, the model does not
+  std::vector<std::string> mismatched;  // "key: expected [..], got [..]"
+
+  bool complete() const { return missing.empty() && mismatched.empty(); }
+
+  /// One clear list for people; long lists are cut after `most` entries each.
+  std::string to_string(std::size_t most = 8) const {
+    std::string text;
+    auto const list = [&](std::string_view title, std::vector<std::string> const& keys) {
+      if (keys.empty()) return;
+      text += "\n  " + std::string(title) + " (" + std::to_string(keys.size()) + "):";
+      for (std::size_t i = 0; i < keys.size() && i < most; ++i) text += "\n    " + keys[i];
+      if (keys.size() > most) text += "\n    ... and " + std::to_string(keys.size() - most) + " more";
+    };
+    list("missing", missing);
+    list("wrong shape", mismatched);
+    list("unexpected", unexpected);
+    return text;
+  }
+};
+
+namespace detail {
+
+/// Whether all values are finite; stops at nothing, so that the loop vectorises.
+inline bool all_finite(float const* data, std::size_t count) {
+  std::size_t const chunk = 1 << 18;
+  using Host = Kokkos::DefaultHostExecutionSpace;
+  std::size_t bad = 0;
+  Kokkos::parallel_reduce(
+      "kovos::all_finite", Kokkos::RangePolicy<Host>(0, (count + chunk - 1) / chunk),
+      [=](std::size_t part, std::size_t& found) {
+        std::uint32_t marks = 0;
+        for (std::size_t i = part * chunk, end = std::min(count, i + chunk); i < end; ++i) {
+          std::uint32_t bits;
+          std::memcpy(&bits, data + i, sizeof bits);
+          marks |= (bits & 0x7f800000u) == 0x7f800000u ? 1u : 0u;
+        }
+        found += marks;
+      },
+      bad);
+  return bad == 0;
+}
+
+/// The bytes as a tensor of T: shared if they already are that, converted otherwise.
+template <class T, class Shape>
+Tensor<T const, Shape> as_host_tensor(TensorBytes const& from, Shape extents) {
+  auto const address = reinterpret_cast<std::uintptr_t>(from.bytes.data());
+  if (from.dtype == dtype_of<T>() && address % alignof(T) == 0)
+    return {reinterpret_cast<T const*>(from.bytes.data()), extents, from.owner};
+  Tensor<T, Shape> copy(extents);
+  std::vector<float> const values = to_float(from);
+  for (std::size_t i = 0; i < values.size(); ++i) copy.data()[i] = T(values[i]);
+  return {copy.data(), extents, copy.owner()};
+}
+
+template <class T>
+bool all_finite(T const* data, std::size_t count) {
+  if constexpr (std::is_same_v<T, float>) return all_finite(static_cast<float const*>(data), count);
+  for (std::size_t i = 0; i < count; ++i)
+    if (!std::isfinite(static_cast<float>(data[i]))) return false;
+  return true;
+}
+
+}  // namespace detail
+
+/// Fills a module's parameters from a file with canonical names. fp32 parameters share the file's memory where its bytes
+/// are fp32 already; everything else is converted. Nothing is thrown for missing or mis-shaped keys: look at the report.
+/// Throws CheckpointError naming the key if a weight is NaN or infinite.
+template <class Exec, class Module>
+LoadReport load_parameters(Context<Exec> const& context, Module& module, NamedTensors const& file) {
+  LoadReport report;
+  std::set<std::string> known;
+  auto load = [&]<class T, class Memory, std::size_t... E>(std::string const& name, Parameter<T, Memory, E...>& parameter) {
+    known.insert(name);
+    auto const found = file.tensors.find(name);
+    if (found == file.tensors.end()) {
+      report.missing.push_back(name);
+      return;
+    }
+    std::vector<std::size_t> const expected{E...};
+    if (found->second.shape != expected) {
+      auto const shape_text = [](std::vector<std::size_t> const& shape) {
+        std::string text = "[";
+        for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+        return text + "]";
+      };
+      report.mismatched.push_back(name + ": expected " + shape_text(expected) + ", got " + shape_text(found->second.shape));
+      return;
+    }
+    auto const host = detail::as_host_tensor<T>(found->second, Extents<E...>());
+    require<CheckpointError>(detail::all_finite(host.data(), host.size()), file.source, ": '", name,
+                             "' contains NaN or infinite values; the file is damaged or its training diverged");
+    parameter = to_device(context, host);
+    report.matched.push_back(name);
+  };
+  module.visit(load, "");
+  for (auto const& entry : file.tensors)
+    if (!known.contains(entry.first) && !detail::is_ignorable_key(entry.first)) report.unexpected.push_back(entry.first);
+  return report;
+}
+
+/// load_parameters, and a CheckpointError with the whole report unless every parameter was found in its shape.
+template <class Exec, class Module>
+LoadReport load_parameters_or_throw(Context<Exec> const& context, Module& module, NamedTensors const& file,
+                                    std::string_view architecture) {
+  auto report = load_parameters(context, module, file);
+  require<CheckpointError>(report.complete(), file.source, ": the keys do not fit ", architecture,
+                           "; `kovos inspect` shows what the file holds.", report.to_string());
+  return report;
+}
+
+}  // namespace kovos

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <cstddef>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/kernels/engine/select.hpp"
+
+namespace kovos {
+
+/// The height x width pixels whose corner is (top, left); what lies outside x is zero.
+/// x: [N, H, W, C] -> [N, height, width, C].
+template <class Exec>
+auto crop(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, std::size_t top,
+          std::size_t left, std::size_t height, std::size_t width) {
+  std::size_t const h = x.extent(1), w = x.extent(2), c = x.extent(3);
+  auto y = context.template tensor<float>(x.extent(0), height, width, c);
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  detail::for_each_index(context, "kovos::crop", x.extent(0) * height * width, KOKKOS_LAMBDA(std::size_t index) {
+    std::size_t const column = left + index % width;
+    std::size_t const row = top + index / width % height;
+    std::size_t const sample = index / width / height;
+    bool const inside = row < h && column < w;
+    for (std::size_t i = 0; i < c; ++i)
+      to[index * c + i] = inside ? from[((sample * h + row) * w + column) * c + i] : 0.0f;
+  });
+  return y;
+}
+
+/// Adds a window to a canvas at (top, left). canvas: [N, H, W, C], window: [N, h, w, C] inside it.
+/// Throws ShapeError if the window leaves the canvas.
+template <class Exec>
+void add_window(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& canvas,
+                DynamicTensor<float, 4, typename Exec::memory_space> const& window, std::size_t top, std::size_t left) {
+  std::size_t const h = canvas.extent(1), w = canvas.extent(2), c = canvas.extent(3);
+  std::size_t const height = window.extent(1), width = window.extent(2);
+  require_extent("add_window", "window.extent(0)", window.extent(0), canvas.extent(0));
+  require_extent("add_window", "window.extent(3)", window.extent(3), c);
+  require<ShapeError>(top + height <= h && left + width <= w, "[add_window] a window of ", height, " x ", width, " at (",
+                      top, ", ", left, ") leaves a canvas of ", h, " x ", w);
+  auto const* const from = window.data();
+  auto* const to = canvas.data();
+  detail::for_each_index(context, "kovos::add_window", window.size(), KOKKOS_LAMBDA(std::size_t index) {
+    std::size_t const column = index / c % width;
+    std::size_t const row = index / c / width % height;
+    std::size_t const sample = index / c / width / height;
+    to[((sample * h + top + row) * w + left + column) * c + index % c] += from[index];
+  });
+}
+
+/// How many windows of the given size and stride cover a position of an axis.
+KOKKOS_INLINE_FUNCTION std::size_t window_coverage(std::size_t position, std::size_t extent, std::size_t window,
+                                                   std::size_t stride) {
+  std::size_t const last = (extent - window) / stride;
+  std::size_t const first_index = position < window ? 0 : (position - window) / stride + 1;
+  std::size_t const last_index = position / stride < last ? position / stride : last;
+  return last_index + 1 - first_index;
+}
+
+/// x = (x / coverage + y) / 2 in place: the mean of the overlapping windows summed in x, then the mean with a global
+/// view y of the same extents [N, H, W, C] (catseg 5.1, steps 5 and 6).
+template <class Exec>
+void blend_windows_with_global(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                               DynamicTensor<float, 4, typename Exec::memory_space> const& y, std::size_t window,
+                               std::size_t stride) {
+  std::size_t const h = x.extent(1), w = x.extent(2), c = x.extent(3);
+  require<ShapeError>(x.extents() == y.extents(), "[blend_windows_with_global] x is ", x.extents().to_string(), ", y is ",
+                      y.extents().to_string());
+  require<ShapeError>(stride > 0 && window <= h && window <= w, "[blend_windows_with_global] windows of ", window,
+                      " pixels every ", stride, " do not fit ", h, " x ", w);
+  auto* const to = x.data();
+  auto const* const global = y.data();
+  detail::for_each_index(context, "kovos::blend_windows_with_global", x.size(), KOKKOS_LAMBDA(std::size_t index) {
+    std::size_t const count = window_coverage(index / c % w, w, window, stride) *
+                              window_coverage(index / c / w % h, h, window, stride);
+    to[index] = (to[index] / static_cast<float>(count) + global[index]) * 0.5f;
+  });
+}
+
+}  // namespace kovos

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kovos/clip/observer.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/profiling.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/normalization.hpp"
+#include "kovos/kernels/reduction.hpp"
+#include "kovos/kernels/tokens.hpp"
+#include "kovos/nn/conv2d.hpp"
+#include "kovos/nn/linear.hpp"
+#include "kovos/segmentation/cat_seg_config.hpp"
+#include "kovos/segmentation/class_aggregation.hpp"
+#include "kovos/segmentation/cost_volume.hpp"
+#include "kovos/segmentation/spatial_aggregation.hpp"
+#include "kovos/segmentation/upsampling_decoder.hpp"
+
+namespace kovos {
+
+/// One aggregation layer: over space, then over classes.
+template <CatSegConfig Config, class T, class Memory>
+class AggregatorLayer {
+ public:
+  SpatialAggregation<Config.hidden_dim, Config.appearance_guidance_dim, Config.num_heads, Config.window_size,
+                     Config.shift_size, T, Memory>
+      swin_block;
+  ClassAggregation<Config.hidden_dim, Config.text_guidance_dim, Config.num_heads, Config.pad_len, Config.class_attention,
+                   T, Memory>
+      attention;
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    swin_block.visit(f, prefix + "swin_block.");
+    attention.visit(f, prefix + "attention.");
+  }
+};
+
+/// What the aggregator takes from one view of the picture.
+template <class Memory>
+struct ImageFeatures {
+  DynamicTensor<float, 3, Memory> dense;                   // [S, S, embed_dim], CLIP's dense features
+  std::array<DynamicTensor<float, 4, Memory>, 2> guidance;  // [1, 2 S, 2 S, g0], [1, 4 S, 4 S, g1], upsampled hooks
+};
+
+/// Logits of the classes that were computed; the others stand at -100.
+template <class Memory>
+struct ClassLogits {
+  DynamicTensor<float, 3, Memory> logits;  // [K, 4 S, 4 S]
+  std::vector<std::size_t> classes;        // [K], ascending
+};
+
+/// CAT-Seg's head: cost volume, its embedding, spatial and class aggregation, decoder. Keys below
+/// "sem_seg_head.predictor.transformer.".
+template <CatSegConfig Config, class T, class Memory>
+class Aggregator {
+  static constexpr std::size_t embed_dim = Config.clip.embed_dim;
+  static constexpr std::size_t hidden_dim = Config.hidden_dim;
+
+ public:
+  Conv2d<Config.num_templates, hidden_dim, 7, T, Memory> conv1;
+  Conv2d<embed_dim, Config.appearance_guidance_dim, 3, T, Memory> guidance_projection;
+  Linear<embed_dim, Config.text_guidance_dim, T, Memory> text_guidance_projection;
+  Conv2d<Config.decoder_guidance_dims[0], Config.decoder_guidance_proj_dims[0], 3, T, Memory> decoder_guidance_projection_0;
+  Conv2d<Config.decoder_guidance_dims[1], Config.decoder_guidance_proj_dims[1], 3, T, Memory> decoder_guidance_projection_1;
+  std::array<AggregatorLayer<Config, T, Memory>, Config.num_layers> layers;
+  Up<hidden_dim, Config.decoder_dims[0], Config.decoder_guidance_proj_dims[0], T, Memory> decoder1;
+  Up<Config.decoder_dims[0], Config.decoder_dims[1], Config.decoder_guidance_proj_dims[1], T, Memory> decoder2;
+  Conv2d<Config.decoder_dims[1], 1, 3, T, Memory> head;
+
+  /// How the head is run; none of these changes the result beyond rounding, but pooling.
+  struct Options {
+    /// Pooling of each layer's class aggregation: 1 at test time, 2 as the models were trained.
+    std::array<std::size_t, Config.num_layers> pooling = ones();
+    std::size_t class_tile = 8;  ///< classes per step where classes are independent
+    StageTimes* times = nullptr;
+
+    static constexpr std::array<std::size_t, Config.num_layers> ones() {
+      std::array<std::size_t, Config.num_layers> result{};
+      result.fill(1);
+      return result;
+    }
+  };
+
+  /// image: features of one view, text: [T, P, embed_dim] unit vectors -> logits [min(T, pad_len), 4 S, 4 S].
+  /// With more than pad_len classes only those with the highest peak in the cost volume are kept, as the authors do.
+  template <class Exec, class Observer = Unobserved>
+  ClassLogits<Memory> operator()(Context<Exec> const& context, ImageFeatures<Memory> const& image,
+                                 DynamicTensor<float, 3, Memory> const& text, Options const& options = {},
+                                 Observer const& observe = {}) const {
+    require_extent("Aggregator", "text.extent(1), the number of prompt templates,", text.extent(1), Config.num_templates);
+    ClassLogits<Memory> result;
+    auto words = text;
+    auto cost = [&] {
+      Stage stage(context, "cost volume", options.times);
+      return cost_volume(context, image.dense, text);  // [T, S, S, P]
+    }();
+    observe("agg.corr", cost);
+    result.classes = strongest_classes(context, cost);
+    if (result.classes.size() < text.extent(0)) {
+      auto const kept = index_tensor(context, result.classes);
+      words = gather_rows(context, text, kept);
+      cost = gather_rows(context, cost, kept);
+    }
+    std::size_t const classes = result.classes.size();
+    std::size_t const height = cost.extent(1), width = cost.extent(2);
+    std::size_t const tile = std::max<std::size_t>(1, options.class_tile);
+    auto const for_each_tile = [&](auto const& body) {
+      for (std::size_t first = 0; first < classes; first += tile) body(first, std::min(tile, classes - first));
+    };
+
+    auto appearance = [&] {
+      Stage stage(context, "guidance", options.times);
+      return guidance_projection(context, as_batch(image.dense), Activation::relu);  // [1, S, S, G]
+    }();
+    observe("agg.guidance", appearance);
+    auto const mean_words = mean_over_templates(context, words);  // [T, embed_dim]
+    observe("agg.text_mean", mean_words);
+    auto const text_guidance = text_guidance_projection(context, mean_words, Activation::relu);  // [T, G]
+    observe("agg.text_guidance", text_guidance);
+    auto const pixels = appearance.reshape(dynamic_extents<2>(height * width, appearance.extent(3)));
+
+    auto x = context.template tensor<float>(classes, height, width, hidden_dim);  // [T, S, S, C]
+    {
+      Stage stage(context, "cost embedding", options.times);
+      for_each_tile([&](std::size_t first, std::size_t count) {
+        assign(context, x.slice(first, count), conv1(context, cost.slice(first, count)));
+      });
+    }
+    observe("agg.corr_embed", x);
+    std::size_t index = 0;
+    for (auto const& layer : layers) {
+      std::string const name = "agg.layer" + std::to_string(index) + ".";
+      {
+        Stage stage(context, "spatial aggregation", options.times);
+        auto const guidance = layer.swin_block.project_guidance(context, pixels);
+        for_each_tile([&](std::size_t first, std::size_t count) {
+          auto const part = x.slice(first, count);
+          assign(context, part, layer.swin_block(context, part, guidance));
+        });
+      }
+      observe(name + "spatial", x);
+      {
+        Stage stage(context, "class aggregation", options.times);
+        x = layer.attention(context, x, text_guidance, options.pooling[index]);
+      }
+      observe(name + "class", x);
+      ++index;
+    }
+
+    Stage stage(context, "decoder", options.times);
+    auto const guidance_0 = decoder_guidance_projection_0(context, image.guidance[0], Activation::relu);
+    auto const guidance_1 = decoder_guidance_projection_1(context, image.guidance[1], Activation::relu);
+    observe("agg.dec_guidance0", guidance_0);
+    observe("agg.dec_guidance1", guidance_1);
+    result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
+    for_each_tile([&](std::size_t first, std::size_t count) {
+      auto const y = decoder1(context, x.slice(first, count), guidance_0);  // [t, 2 S, 2 S, d0]
+      observe("dec.out1", y);
+      auto const z = decoder2(context, y, guidance_1);                      // [t, 4 S, 4 S, d1]
+      observe("dec.out2", z);
+      auto const part = result.logits.slice(first, count);
+      assign(context, part, head(context, z).reshape(part.extents()));
+    });
+    observe("logits", result.logits);
+    return result;
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    conv1.visit(f, prefix + "conv1.");
+    guidance_projection.visit(f, prefix + "guidance_projection.0.");
+    text_guidance_projection.visit(f, prefix + "text_guidance_projection.0.");
+    decoder_guidance_projection_0.visit(f, prefix + "decoder_guidance_projection.0.0.");
+    decoder_guidance_projection_1.visit(f, prefix + "decoder_guidance_projection.1.0.");
+    visit_list(layers, f, prefix + "layers.");
+    decoder1.visit(f, prefix + "decoder1.");
+    decoder2.visit(f, prefix + "decoder2.");
+    head.visit(f, prefix + "head.");
+  }
+
+ private:
+  static DynamicTensor<float, 4, Memory> as_batch(DynamicTensor<float, 3, Memory> const& x) {
+    return x.reshape(dynamic_extents<4>(1, x.extent(0), x.extent(1), x.extent(2)));
+  }
+
+  template <class Exec>
+  static auto index_tensor(Context<Exec> const& context, std::vector<std::size_t> const& indices) {
+    Tensor<std::int32_t, dynamic_extents<1>> host(dynamic_extents<1>{indices.size()});
+    for (std::size_t i = 0; i < indices.size(); ++i) host(i) = static_cast<std::int32_t>(indices[i]);
+    return to_device(context, host);
+  }
+
+  /// The pad_len classes with the highest cosine anywhere (catseg 2), or all if there are no more. Ascending.
+  template <class Exec>
+  static std::vector<std::size_t> strongest_classes(Context<Exec> const& context,
+                                                    DynamicTensor<float, 4, Memory> const& cost) {
+    std::size_t const classes = cost.extent(0);
+    if (classes <= Config.pad_len) {
+      std::vector<std::size_t> all(classes);
+      for (std::size_t i = 0; i < classes; ++i) all[i] = i;
+      return all;
+    }
+    auto const peaks = to_host(
+        context, row_maximum(context, cost.reshape(dynamic_extents<2>(classes, cost.size() / classes))));
+    return top_k(peaks.data(), classes, Config.pad_len);
+  }
+
+  /// [T, P, D] -> [T, D]: the mean over templates, divided by its norm.
+  template <class Exec>
+  static auto mean_over_templates(Context<Exec> const& context, DynamicTensor<float, 3, Memory> const& text) {
+    std::size_t const classes = text.extent(0), templates = text.extent(1), depth = text.extent(2);
+    if (templates == 1) return l2_normalize(context, text.reshape(dynamic_extents<2>(classes, depth)));
+    return l2_normalize(context, mean_over_axis1(context, text));
+  }
+};
+
+}  // namespace kovos

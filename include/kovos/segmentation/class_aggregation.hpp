@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/linear_attention.hpp"
+#include "kovos/kernels/pooling.hpp"
+#include "kovos/kernels/resample.hpp"
+#include "kovos/nn/layer_norm.hpp"
+#include "kovos/nn/linear.hpp"
+#include "kovos/nn/parameter.hpp"
+#include "kovos/segmentation/cat_seg_config.hpp"
+
+namespace kovos {
+
+/// The projections of class attention: queries and keys also see the class's text guidance.
+template <std::size_t Dim, std::size_t Guide, class T, class Memory>
+class ClassAttentionProjections {
+ public:
+  GuidedLinear<Dim, Guide, Dim, T, Memory> q;
+  GuidedLinear<Dim, Guide, Dim, T, Memory> k;
+  Linear<Dim, Dim, T, Memory> v;
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    q.visit(f, prefix + "q.");
+    k.visit(f, prefix + "k.");
+    v.visit(f, prefix + "v.");
+  }
+};
+
+/// The two-layer perceptron of class aggregation, a PyTorch Sequential: 0 linear, 1 ReLU, 2 linear.
+template <std::size_t Dim, std::size_t Hidden, class T, class Memory>
+class ReluMlp {
+ public:
+  Linear<Dim, Hidden, T, Memory> first;
+  Linear<Hidden, Dim, T, Memory> second;
+
+  template <class Exec, class V>
+  V operator()(Context<Exec> const& context, V const& x, Matrix<float const> residual) const {
+    return second(context, first(context, x, Activation::relu), Activation::none, residual);
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    first.visit(f, prefix + "0.");
+    second.visit(f, prefix + "2.");
+  }
+};
+
+/// Lets classes compete at every (pooled) position: attention along the class axis, guided by the text features
+/// (CAT-Seg section 3.3; key `attention`). Fewer than PadLen classes are padded with learned tokens; those are all
+/// equal and enter in closed form.
+template <std::size_t Dim, std::size_t Guide, std::size_t Heads, std::size_t PadLen, ClassAttention Kind, class T, class Memory>
+class ClassAggregation {
+ public:
+  Parameter<T, Memory, 1, 1, Dim> padding_tokens;
+  Parameter<T, Memory, 1, 1, Guide> padding_guidance;
+  ClassAttentionProjections<Dim, Guide, T, Memory> attention;
+  ReluMlp<Dim, 4 * Dim, T, Memory> mlp;
+  LayerNorm<Dim, T, Memory> norm1;
+  LayerNorm<Dim, T, Memory> norm2;
+
+  /// x: [T, H, W, Dim], words: [T, Guide] -> [T, H, W, Dim]. pooling divides H and W: 1 at test time, 2 in training.
+  template <class Exec, class V, class W>
+  V operator()(Context<Exec> const& context, V const& x, W const& words, std::size_t pooling) const {
+    std::size_t const classes = x.extent(0);
+    auto const pooled = average_pool2d(context, x, pooling);
+    std::size_t const positions = pooled.extent(1) * pooled.extent(2);
+    dynamic_extents<2> const rows(classes * positions, Dim);
+    dynamic_extents<3> const sequences(classes, positions, Dim);
+    auto const tokens = pooled.reshape(rows);
+
+    auto const y = [&] {
+      auto const h = norm1(context, tokens);
+      auto const q =
+          attention.q(context, h, attention.q.project_guidance(context, words), positions).reshape(sequences);
+      auto const k =
+          attention.k(context, h, attention.k.project_guidance(context, words), positions).reshape(sequences);
+      auto const v = attention.v(context, h).reshape(sequences);
+      auto const padding = repeated_padding(context, classes);
+      if constexpr (Kind == ClassAttention::linear) return linear_attention(context, q, k, v, Heads, padding);
+      else return leading_axis_attention(context, q, k, v, Heads, padding);
+    }();
+    add_in_place(context, y, tokens);
+    // The perceptron four times as wide as the map would be the largest tensor of all: some classes at a time.
+    std::size_t const tile = std::max<std::size_t>(1, 8192 / positions);
+    for (std::size_t first = 0; first < classes; first += tile) {
+      auto const part = y.slice(first, std::min(tile, classes - first));
+      auto const flat = part.reshape(dynamic_extents<2>(part.size() / Dim, Dim));
+      add_in_place(context, flat, mlp(context, norm2(context, flat), {}));
+    }
+    auto const result =
+        resize_bilinear(context, y.reshape(pooled.extents()), x.extent(1), x.extent(2), Alignment::corners);
+    add_in_place(context, result, x);
+    return result;
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    f(prefix + "padding_tokens", padding_tokens);
+    f(prefix + "padding_guidance", padding_guidance);
+    attention.visit(f, prefix + "attention.");
+    mlp.visit(f, prefix + "MLP.");
+    norm1.visit(f, prefix + "norm1.");
+    norm2.visit(f, prefix + "norm2.");
+  }
+
+ private:
+  /// Key and value of the padding classes, and how many of them there are.
+  template <class Exec>
+  RepeatedKey<Memory> repeated_padding(Context<Exec> const& context, std::size_t classes) const {
+    if (classes >= PadLen) return {};
+    auto const token = norm1(context, copy_of(context, padding_tokens).reshape(dynamic_extents<2>(1, Dim)));
+    auto const guidance = copy_of(context, padding_guidance).reshape(dynamic_extents<2>(1, Guide));
+    auto const key = attention.k(context, token, attention.k.project_guidance(context, guidance));
+    auto const value = attention.v(context, token);
+    return {PadLen - classes, key.reshape(dynamic_extents<1>{Dim}), value.reshape(dynamic_extents<1>{Dim})};
+  }
+};
+
+}  // namespace kovos

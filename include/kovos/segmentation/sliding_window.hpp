@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/image.hpp"
+#include "kovos/kernels/activation.hpp"
+#include "kovos/kernels/crop.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/reduction.hpp"
+#include "kovos/kernels/resample.hpp"
+#include "kovos/kernels/tokens.hpp"
+#include "kovos/segmentation/aggregator.hpp"
+#include "kovos/segmentation/cat_seg_config.hpp"
+
+namespace kovos {
+
+/// How a picture is shown to the network at test time (catseg 5).
+enum class WindowMode : std::uint8_t {
+  whole,    ///< the picture squashed to the network's input
+  sliding,  ///< overlapping windows of a squashed picture, and the whole of it: the mode behind all published numbers
+};
+
+/// The views of one picture that go through the network, and how to put their logits together again.
+template <class Memory>
+struct Views {
+  DynamicTensor<float, 4, Memory> pixels;  // [N, R, R, 3], normalised; in sliding mode the last one is the whole picture
+  WindowMode mode = WindowMode::sliding;
+  TestTimeConfig geometry{};
+  std::size_t height = 0;  // of the picture that was cut, pixels
+  std::size_t width = 0;
+};
+
+/// An 8-bit picture as floats 0..255. -> [1, H, W, 3].
+template <class Exec>
+auto image_tensor(Context<Exec> const& context, Image const& image) {
+  require<ShapeError>(image.height > 0 && image.width > 0 && image.pixels.size() == image.height * image.width * 3,
+                      "[image_tensor] the image is ", image.height, " x ", image.width, " with ", image.pixels.size(),
+                      " bytes, expected 3 per pixel and at least one pixel");
+  Tensor<float, dynamic_extents<4>> host(dynamic_extents<4>(1, image.height, image.width, 3));
+  std::copy(image.pixels.begin(), image.pixels.end(), host.data());
+  return to_device(context, host);
+}
+
+/// Cuts a picture (already resized to the test-time short edge) into views of resolution x resolution pixels.
+/// picture: [1, H, W, 3], 0..255.
+template <class Exec>
+Views<typename Exec::memory_space> cut_views(Context<Exec> const& context,
+                                             DynamicTensor<float, 4, typename Exec::memory_space> const& picture,
+                                             WindowMode mode, TestTimeConfig const& test, std::size_t resolution) {
+  Views<typename Exec::memory_space> views;
+  views.mode = mode;
+  views.geometry = test;
+  views.height = picture.extent(1);
+  views.width = picture.extent(2);
+  Kokkos::Array<float, 3> const mean{test.pixel_mean[0], test.pixel_mean[1], test.pixel_mean[2]};
+  Kokkos::Array<float, 3> const deviation{test.pixel_std[0], test.pixel_std[1], test.pixel_std[2]};
+  if (mode == WindowMode::whole) {
+    auto const up = [&](std::size_t n) {
+      return (n + test.size_divisibility - 1) / test.size_divisibility * test.size_divisibility;
+    };
+    auto const padded = crop(context, normalize_channels(context, picture, mean, deviation), 0, 0, up(views.height),
+                             up(views.width));
+    views.pixels = resize_bilinear(context, padded, resolution, resolution);
+    return views;
+  }
+  std::size_t const per_axis = (test.canvas - test.window) / test.stride + 1;
+  std::size_t const windows = per_axis * per_axis;
+  views.pixels = context.template tensor<float>(windows + 1, resolution, resolution, std::size_t{3});
+  auto const place = [&](std::size_t n, DynamicTensor<float, 4, typename Exec::memory_space> const& view) {
+    assign(context, views.pixels.slice(n, 1),
+           resize_bilinear(context, normalize_channels(context, view, mean, deviation), resolution, resolution));
+  };
+  auto const canvas = resize_bilinear(context, picture, test.canvas, test.canvas);
+  for (std::size_t n = 0; n < windows; ++n)
+    place(n, crop(context, canvas, n / per_axis * test.stride, n % per_axis * test.stride, test.window, test.window));
+  place(windows, resize_bilinear(context, picture, test.window, test.window));
+  return views;
+}
+
+/// Probabilities of the classes [first, first + count) at height x width pixels, from the logits of all views.
+/// Classes a view did not compute stand at -100 there, as the authors have it. -> [count, height, width, 1].
+template <class Exec>
+auto merge_views(Context<Exec> const& context, Views<typename Exec::memory_space> const& views,
+                 std::vector<ClassLogits<typename Exec::memory_space>> const& logits, std::size_t first, std::size_t count,
+                 std::size_t height, std::size_t width) {
+  auto const& test = views.geometry;
+  // Probabilities of one view on its own grid.
+  auto const tile = [&](ClassLogits<typename Exec::memory_space> const& view) {
+    Tensor<std::int32_t, dynamic_extents<1>> rows(dynamic_extents<1>{count});
+    for (std::size_t t = 0; t < count; ++t) {
+      auto const at = std::lower_bound(view.classes.begin(), view.classes.end(), first + t);
+      rows(t) = at != view.classes.end() && *at == first + t ? static_cast<std::int32_t>(at - view.classes.begin()) : -1;
+    }
+    auto const z = gather_rows(context, view.logits, to_device(context, rows), -100.0f);
+    return z.reshape(dynamic_extents<4>(count, z.extent(1), z.extent(2), 1));
+  };
+  if (views.mode == WindowMode::whole) {
+    auto const z = tile(logits.at(0));
+    activate(context, z, Activation::sigmoid);
+    std::size_t const h = std::min(z.extent(1), views.height), w = std::min(z.extent(2), views.width);
+    auto const kept = h == z.extent(1) && w == z.extent(2) ? z : crop(context, z, 0, 0, h, w);
+    return resize_bilinear(context, kept, height, width);
+  }
+  auto const probabilities = [&](ClassLogits<typename Exec::memory_space> const& view) {
+    auto const p = resize_bilinear(context, tile(view), test.window, test.window);
+    activate(context, p, Activation::sigmoid);
+    return p;
+  };
+  auto const canvas = context.template tensor<float>(count, test.canvas, test.canvas, std::size_t{1});
+  fill(context, canvas, 0.0f);
+  std::size_t const per_axis = (test.canvas - test.window) / test.stride + 1;
+  for (std::size_t n = 0; n < per_axis * per_axis; ++n)
+    add_window(context, canvas, probabilities(logits.at(n)), n / per_axis * test.stride, n % per_axis * test.stride);
+  auto const global = resize_bilinear(context, probabilities(logits.back()), test.canvas, test.canvas);
+  blend_windows_with_global(context, canvas, global, test.window, test.stride);
+  return resize_bilinear(context, canvas, height, width);
+}
+
+}  // namespace kovos

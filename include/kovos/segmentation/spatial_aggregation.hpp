@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+
+#include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/nn/layer_norm.hpp"
+#include "kovos/nn/parameter.hpp"
+#include "kovos/nn/swin_block.hpp"
+
+namespace kovos {
+
+/// Smooths each class's cost map over its neighbourhood: a plain and a shifted Swin block, guided by the appearance of
+/// the picture (CAT-Seg section 3.2; key `swin_block`).
+template <std::size_t Dim, std::size_t Guide, std::size_t Heads, std::size_t Window, std::size_t Shift, class T, class Memory>
+class SpatialAggregation {
+ public:
+  SwinBlock<Dim, Guide, Heads, T, Memory> block_1;
+  SwinBlock<Dim, Guide, Heads, T, Memory> block_2;
+  LayerNorm<Guide, T, Memory> guidance_norm;
+
+  /// What both blocks take from the picture, the same for every class.
+  struct Guidance {
+    typename SwinBlock<Dim, Guide, Heads, T, Memory>::Guidance first;
+    typename SwinBlock<Dim, Guide, Heads, T, Memory>::Guidance second;
+  };
+
+  /// appearance: [H * W, Guide], raw.
+  template <class Exec, class V>
+  Guidance project_guidance(Context<Exec> const& context, V const& appearance) const {
+    auto const normalised = guidance_norm(context, appearance);
+    return {block_1.project_guidance(context, normalised), block_2.project_guidance(context, normalised)};
+  }
+
+  /// x: [T, H, W, Dim] -> [T, H, W, Dim]. A window as large as the map is not shifted.
+  template <class Exec, class V>
+  V operator()(Context<Exec> const& context, V const& x, Guidance const& guidance) const {
+    std::size_t const shift = std::min(x.extent(1), x.extent(2)) <= Window ? 0 : Shift;
+    return block_2(context, block_1(context, x, guidance.first, Window, 0), guidance.second, Window, shift);
+  }
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) {
+    block_1.visit(f, prefix + "block_1.");
+    block_2.visit(f, prefix + "block_2.");
+    guidance_norm.visit(f, prefix + "guidance_norm.");
+  }
+};
+
+}  // namespace kovos

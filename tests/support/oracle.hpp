@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kovos/core/execution.hpp"
+#include "kovos/core/image.hpp"
+#include "kovos/io/safetensors.hpp"
+#include "kovos/io/tensor_bytes.hpp"
+#include "kovos/kernels/transpose.hpp"
+
+namespace kovos::test {
+
+/// The authors' recorded numbers in tests/data/oracle (see the README there).
+struct Oracle {
+  nlohmann::json cases;
+  NamedTensors tensors;
+  NamedTensors weights;
+  NamedTensors images;
+
+  static Oracle const& instance() {
+    static Oracle const oracle = [] {
+      std::string const folder = std::string(KOVOS_TEST_DATA) + "/oracle/";
+      Oracle o;
+      std::ifstream(folder + "cases.json") >> o.cases;
+      o.tensors = read_safetensors(folder + "cases.safetensors");
+      o.weights = read_safetensors(folder + "weights.safetensors");
+      o.images = read_safetensors(folder + "images.safetensors");
+      return o;
+    }();
+    return oracle;
+  }
+
+  /// The weights of a case under their official names.
+  NamedTensors weights_of(std::string const& name) const {
+    NamedTensors result;
+    result.source = "weights.safetensors";
+    bool const p3 = cases.at(name).at("weights") == "tiny_p3";
+    for (auto const& [key, tensor] : weights.tensors) {
+      if (!key.starts_with("p3/")) result.tensors.try_emplace(key, tensor);
+      else if (p3) result.tensors.insert_or_assign(key.substr(3), tensor);
+    }
+    return result;
+  }
+
+  Image image_of(std::string const& name) const {
+    auto const& tensor = images.tensors.at(cases.at(name).at("image").get<std::string>());
+    Image image{tensor.shape[0], tensor.shape[1], std::vector<std::uint8_t>(tensor.bytes.size())};
+    std::transform(tensor.bytes.begin(), tensor.bytes.end(), image.pixels.begin(),
+                   [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
+    return image;
+  }
+
+  bool has(std::string const& name, std::string const& tensor) const {
+    return cases.at(name).at("tensors").contains(tensor);
+  }
+
+  /// The stored elements of a tensor: every stride-th of the row-major original.
+  std::vector<float> stored(std::string const& name, std::string const& tensor) const {
+    std::size_t const stride = stride_of(name, tensor);
+    return to_float(tensors.tensors.at(name + "/" + tensor + (stride == 1 ? "" : "@" + std::to_string(stride))));
+  }
+  std::size_t stride_of(std::string const& name, std::string const& tensor) const {
+    return cases.at(name).at("tensors").at(tensor).at("stride").get<std::size_t>();
+  }
+  std::vector<std::size_t> shape_of(std::string const& name, std::string const& tensor) const {
+    return cases.at(name).at("tensors").at(tensor).at("shape").get<std::vector<std::size_t>>();
+  }
+  float largest(std::string const& name, std::string const& tensor) const {
+    return cases.at(name).at("tensors").at(tensor).at("max_abs").get<float>();
+  }
+
+  /// The largest |actual - recorded|, infinite if the sizes differ or anything is NaN.
+  float error(std::string const& name, std::string const& tensor, std::vector<float> const& actual) const {
+    auto const expected = stored(name, tensor);
+    std::size_t const stride = stride_of(name, tensor);
+    std::size_t size = 1;
+    for (auto extent : shape_of(name, tensor)) size *= extent;
+    if (actual.size() != size) return INFINITY;
+    float worst = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      float const difference = std::fabs(actual[i * stride] - expected[i]);
+      if (!(difference <= worst)) worst = difference;
+      if (std::isnan(difference)) return INFINITY;
+    }
+    return worst;
+  }
+};
+
+/// Collects what a model lets observe, in the authors' axis order; views of one picture are appended to each other.
+template <class Exec>
+class Recorder {
+ public:
+  explicit Recorder(Context<Exec> const& context) : context_(context) {}
+
+  template <class V>
+  void operator()(std::string_view name, V const& x) const {
+    if constexpr (V::rank() == 4) {
+      if (name == "agg.corr") return add(name, permute(context_, x, {3, 0, 1, 2}));             // [P, T, H, W]
+      if (name.starts_with("agg.layer") || name == "agg.corr_embed") return add(name, permute(context_, x, {3, 0, 1, 2}));
+      return add(name, permute(context_, x, {0, 3, 1, 2}));                                     // [N, C, H, W]
+    } else if constexpr (V::rank() == 3) {
+      bool const sequence_first = (name.starts_with("clip.block") || name.starts_with("text.block"));
+      if (sequence_first) return add(name, permute(context_, x, {1, 0, 2}));                    // [L, N, D]
+      return add(name, x);
+    } else {
+      return add(name, x);
+    }
+  }
+
+  std::map<std::string, std::vector<float>, std::less<>> const& tensors() const { return tensors_; }
+
+ private:
+  template <class V>
+  void add(std::string_view name, V const& x) const {
+    auto const host = to_host(context_, x);
+    auto& list = tensors_[std::string(name)];
+    list.insert(list.end(), host.data(), host.data() + host.size());
+  }
+
+  Context<Exec> context_;
+  mutable std::map<std::string, std::vector<float>, std::less<>> tensors_;
+};
+
+}  // namespace kovos::test
