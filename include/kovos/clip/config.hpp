@@ -46,6 +46,12 @@ inline constexpr ClipConfig clip_vit_l14_336{
     .vision = {.image_size = 336, .patch_size = 14, .width = 1024, .layers = 24, .heads = 16},
     .text = {.width = 768, .heads = 12}};
 
+/// The smallest CLIP with every part, for tests and demonstrations.
+inline constexpr ClipConfig clip_tiny{
+    .embed_dim = 48,
+    .vision = {.image_size = 64, .patch_size = 16, .width = 64, .layers = 4, .heads = 2},
+    .text = {.vocabulary_size = 1024, .width = 64, .layers = 2, .heads = 2}};
+
 /// Fails to compile with a sentence if the numbers do not fit together.
 template <ClipConfig Config>
 consteval bool valid() {

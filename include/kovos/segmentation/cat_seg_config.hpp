@@ -61,9 +61,7 @@ inline constexpr CatSegConfig cat_seg_vit_l14_336{
 
 /// A geometry for tests and demonstrations: the smallest model with every part.
 inline constexpr CatSegConfig cat_seg_tiny{
-    .clip = {.embed_dim = 48,
-             .vision = {.image_size = 64, .patch_size = 16, .width = 64, .layers = 4, .heads = 2},
-             .text = {.vocabulary_size = 1024, .width = 64, .layers = 2, .heads = 2}},
+    .clip = clip_tiny,
     .clip_resolution = 96,
     .hooked_blocks = {1, 2},
     .decoder_guidance_dims = {32, 16},

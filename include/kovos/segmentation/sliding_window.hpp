@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "kovos/clip/preprocess.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
-#include "kovos/core/image.hpp"
 #include "kovos/kernels/activation.hpp"
 #include "kovos/kernels/crop.hpp"
 #include "kovos/kernels/elementwise.hpp"
@@ -35,17 +35,6 @@ struct Views {
   std::size_t height = 0;  // of the picture that was cut, pixels
   std::size_t width = 0;
 };
-
-/// An 8-bit picture as floats 0..255. -> [1, H, W, 3].
-template <class Exec>
-auto image_tensor(Context<Exec> const& context, Image const& image) {
-  require<ShapeError>(image.height > 0 && image.width > 0 && image.pixels.size() == image.height * image.width * 3,
-                      "[image_tensor] the image is ", image.height, " x ", image.width, " with ", image.pixels.size(),
-                      " bytes, expected 3 per pixel and at least one pixel");
-  Tensor<float, dynamic_extents<4>> host(dynamic_extents<4>(1, image.height, image.width, 3));
-  std::copy(image.pixels.begin(), image.pixels.end(), host.data());
-  return to_device(context, host);
-}
 
 /// Cuts a picture (already resized to the test-time short edge) into views of resolution x resolution pixels.
 /// picture: [1, H, W, 3], 0..255.

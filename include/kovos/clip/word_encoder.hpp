@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kovos/clip/embedding_cache.hpp"
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/hash.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/normalization.hpp"
+#include "kovos/kernels/tokens.hpp"
+#include "kovos/text/prompt_template.hpp"
+#include "kovos/text/tokenizer.hpp"
+#include "kovos/text/word_list.hpp"
+
+namespace kovos {
+
+/// Classes as the model sees them: unit vectors of every class under every template.
+template <class Memory>
+struct EncodedWords {
+  std::vector<std::string> names;
+  DynamicTensor<float, 3, Memory> features;  // [T, P, embed_dim]
+};
+
+/// Fingerprint of a text encoder's parameters. Host memory only.
+template <class TextEncoder>
+Fingerprint fingerprint_of(TextEncoder encoder) {
+  Fingerprint print;
+  auto add = [&](std::string const& name, auto const& parameter) {
+    print.add(name);
+    using Value = typename std::remove_cvref_t<decltype(parameter)>::value_type;
+    print.add(std::as_bytes(std::span<Value const>(parameter.data(), parameter.size())));
+  };
+  encoder.visit(add, "");
+  return print;
+}
+
+/// Encodes every word of every class under every template: unit vectors, averaged over the words of a class and made
+/// unit vectors again. A class of one word is that word. Prompts of 256 at a time bound the memory.
+/// Throws TextError for an empty list or a prompt longer than the context.
+template <class Exec, class TextEncoder>
+EncodedWords<typename Exec::memory_space> encode_words(Context<Exec> const& context, TextEncoder const& encoder,
+                                                       Tokenizer const& tokenizer, ClassList const& classes,
+                                                       PromptTemplates const& templates, EmbeddingCache const& cache) {
+  using Memory = typename Exec::memory_space;
+  EncodedWords<Memory> result;
+  std::vector<std::vector<std::int32_t>> prompts;  // class, template, word
+  std::vector<std::int32_t> owner;                 // class * P + template of each prompt
+  for (std::size_t t = 0; t < classes.size(); ++t) {
+    result.names.push_back(classes[t].name);
+    for (std::size_t p = 0; p < templates.size(); ++p)
+      for (auto const& word : classes[t].words) {
+        prompts.push_back(tokenizer.encode_prompt(fill(templates[p], word), TextEncoder::config.context_length));
+        owner.push_back(static_cast<std::int32_t>(t * templates.size() + p));
+      }
+  }
+  require<TextError>(!prompts.empty(), "[encode_words] the list of classes is empty");
+
+  std::size_t const rows = classes.size() * templates.size();
+  auto const width = encoder.text_projection.extent(1);
+  dynamic_extents<3> const extents(classes.size(), templates.size(), width);
+  Fingerprint key;
+  if constexpr (is_host_execution<Exec>) {
+    key = fingerprint_of(encoder);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      key.add(std::as_bytes(std::span(prompts[i])));
+      key.add(std::as_bytes(std::span(&owner[i], 1)));
+    }
+    if (auto const stored = cache.find(key, extents)) {
+      result.features = to_device(context, *stored);
+      return result;
+    }
+  }
+
+  auto const features = context.template tensor<float>(prompts.size(), width);
+  for (std::size_t first = 0; first < prompts.size(); first += 256) {
+    std::size_t const count = std::min<std::size_t>(256, prompts.size() - first);
+    assign(context, features.slice(first, count),
+           l2_normalize(context, encoder.encode(context, std::span(prompts).subspan(first, count))));
+  }
+  if (prompts.size() == rows) {
+    result.features = features.reshape(extents);
+  } else {
+    auto const host = to_host(context, features);
+    Tensor<float, dynamic_extents<2>> sums(dynamic_extents<2>(rows, width));
+    std::fill_n(sums.data(), sums.size(), 0.0f);
+    std::vector<float> count(rows, 0.0f);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      auto const row = static_cast<std::size_t>(owner[i]);
+      count[row] += 1;
+      for (std::size_t d = 0; d < width; ++d) sums(row, d) += host(i, d);
+    }
+    for (std::size_t row = 0; row < rows; ++row)
+      for (std::size_t d = 0; d < width; ++d) sums(row, d) /= count[row];
+    result.features = l2_normalize(context, to_device(context, sums)).reshape(extents);
+  }
+  if constexpr (is_host_execution<Exec>) cache.store(key, to_host(context, result.features));
+  return result;
+}
+
+}  // namespace kovos

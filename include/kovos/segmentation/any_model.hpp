@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kovos/clip/architecture.hpp"
+#include "kovos/clip/checkpoint.hpp"
+#include "kovos/io/checkpoint_file.hpp"
+#include "kovos/segmentation/cat_seg.hpp"
+#include "kovos/segmentation/cat_seg_config.hpp"
+
+namespace kovos {
+
+/// What a CAT-Seg checkpoint is, told by its shapes.
+struct CatSegShape {
+  ClipShape clip;
+  std::size_t num_templates = 0, hidden_dim = 0, num_layers = 0;
+  std::size_t appearance_guidance_dim = 0, text_guidance_dim = 0;
+
+  bool fits(CatSegConfig const& c) const {
+    return clip.fits(c.clip) && num_templates == c.num_templates && hidden_dim == c.hidden_dim &&
+           num_layers == c.num_layers && appearance_guidance_dim == c.appearance_guidance_dim &&
+           text_guidance_dim == c.text_guidance_dim;
+  }
+};
+
+/// Reads the geometry off a file with canonical names.
+inline CatSegShape cat_seg_shape(NamedTensors const& file) {
+  std::string const head(cat_seg_head_prefix);
+  CatSegShape s;
+  s.clip = clip_shape(file, std::string(cat_seg_clip_prefix));
+  s.num_templates = detail::extent_of(file, head + "conv1.weight", 1);
+  s.hidden_dim = detail::extent_of(file, head + "conv1.weight", 0);
+  s.num_layers = detail::count_layers(file, head + "layers.");
+  s.appearance_guidance_dim = detail::extent_of(file, head + "guidance_projection.0.weight", 0);
+  s.text_guidance_dim = detail::extent_of(file, head + "text_guidance_projection.0.weight", 0);
+  return s;
+}
+
+/// The presets a program can choose among at run time.
+inline constexpr CatSegConfig const* cat_seg_presets[] = {&cat_seg_vit_b16, &cat_seg_vit_l14_336, &cat_seg_tiny};
+
+/// A CAT-Seg model whose preset was chosen at run time from its checkpoint.
+template <class Exec = Kokkos::DefaultExecutionSpace>
+class AnyModel {
+ public:
+  using Words = EncodedWords<typename Exec::memory_space>;
+
+  enum class Precision { fp32, bf16 };
+
+  /// Reads a checkpoint and picks the preset its shapes fit. Throws FileError, CheckpointError or TextError.
+  static AnyModel load(std::filesystem::path const& weights, std::optional<std::filesystem::path> const& vocabulary = {},
+                       Precision precision = Precision::fp32, Context<Exec> context = {}) {
+    auto const file = with_canonical_names(read_checkpoint(weights));
+    require<CheckpointError>(recognise_maker(file) == Maker::cat_seg, weights.string(),
+                             ": this is a CLIP model without CAT-Seg's head, which cannot segment; `kovos classify` "
+                             "uses it, or give a CAT-Seg checkpoint");
+    auto const shape = cat_seg_shape(file);
+    auto const make = [&]<CatSegConfig Config>() {
+      auto words = find_vocabulary(weights, vocabulary);
+      if (precision == Precision::bf16)
+        return AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words), std::move(context)));
+      return AnyModel(CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
+    };
+    if (shape.fits(cat_seg_vit_b16)) return make.template operator()<cat_seg_vit_b16>();
+    if (shape.fits(cat_seg_vit_l14_336)) return make.template operator()<cat_seg_vit_l14_336>();
+    if (shape.fits(cat_seg_tiny)) return make.template operator()<cat_seg_tiny>();
+    fail<CheckpointError>(weights.string(), ": no preset has this geometry (", shape.clip.to_string(), "; head ",
+                          shape.hidden_dim, " wide, ", shape.num_layers, " layers, ", shape.num_templates,
+                          " templates); instantiate kovos::CatSeg with a configuration of your own for it");
+  }
+
+  std::string_view preset() const { return model_->preset(); }
+  Words encode(ClassList const& classes, PromptTemplates const& templates = prompt_templates("single")) const {
+    return model_->encode(classes, templates);
+  }
+  Segmentation segment(Image const& picture, Words const& words, SegmentOptions const& options = {}) const {
+    return model_->segment(picture, words, options);
+  }
+  Context<Exec> const& context() const { return model_->context(); }
+
+ private:
+  struct Interface {
+    virtual ~Interface() = default;
+    virtual std::string_view preset() const = 0;
+    virtual Words encode(ClassList const&, PromptTemplates const&) const = 0;
+    virtual Segmentation segment(Image const&, Words const&, SegmentOptions const&) const = 0;
+    virtual Context<Exec> const& context() const = 0;
+  };
+
+  template <class Model>
+  struct Holder final : Interface {
+    explicit Holder(Model m) : model(std::move(m)) {}
+    std::string_view preset() const override { return preset_name<Model::config>; }
+    Words encode(ClassList const& c, PromptTemplates const& t) const override { return model.encode(c, t); }
+    Segmentation segment(Image const& p, Words const& w, SegmentOptions const& o) const override {
+      return model.segment(p, w, o);
+    }
+    Context<Exec> const& context() const override { return model.context(); }
+    Model model;
+  };
+
+  template <class Model>
+  explicit AnyModel(Model model) : model_(std::make_shared<Holder<Model>>(std::move(model))) {}
+
+  std::shared_ptr<Interface const> model_;
+};
+
+}  // namespace kovos

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kovos/clip/checkpoint.hpp"
+#include "kovos/clip/embedding_cache.hpp"
+#include "kovos/clip/word_encoder.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/image.hpp"
+#include "kovos/core/profiling.hpp"
+#include "kovos/io/checkpoint_file.hpp"
+#include "kovos/kernels/resize_u8.hpp"
+#include "kovos/segmentation/cat_seg_config.hpp"
+#include "kovos/segmentation/cat_seg_network.hpp"
+#include "kovos/segmentation/segmentation.hpp"
+#include "kovos/segmentation/sliding_window.hpp"
+#include "kovos/text/prompt_template.hpp"
+#include "kovos/text/tokenizer.hpp"
+#include "kovos/text/vocabulary.hpp"
+#include "kovos/text/word_list.hpp"
+
+namespace kovos {
+
+/// A CAT-Seg model ready for use: network, tokenizer and execution context. Cho et al., CVPR 2024.
+///
+///     auto model  = CatSeg<cat_seg_vit_b16>::load("model_base.pth");
+///     auto words  = model.encode({"cat", "sofa", "window"});
+///     auto result = model.segment(read_image("cat.jpg"), words);
+///
+/// Config is the architecture (a preset or your own constexpr struct), T the storage type of the weights (float or
+/// bf16), Exec the Kokkos execution space. One object may be used by one thread at a time; copies made with
+/// `with_context` share the weights.
+template <CatSegConfig Config, class T = float, class Exec = Kokkos::DefaultExecutionSpace>
+class CatSeg {
+ public:
+  static constexpr CatSegConfig config = Config;
+  using memory_space = typename Exec::memory_space;
+  using Network = CatSegNetwork<Config, T, memory_space>;
+  using Words = EncodedWords<memory_space>;
+
+  CatSeg(Network network, Tokenizer tokenizer, Context<Exec> context = {}, EmbeddingCache cache = {})
+      : network_(std::move(network)), tokenizer_(std::move(tokenizer)), context_(std::move(context)), cache_(std::move(cache)) {}
+
+  /// Reads a checkpoint of this architecture: the authors' .pth, any PyTorch file or safetensors with their keys.
+  /// The vocabulary is the given file, or found beside the weights or in $KOVOS_HOME.
+  /// Throws FileError, CheckpointError (with the list of keys that do not fit) or TextError.
+  static CatSeg load(std::filesystem::path const& weights, std::optional<std::filesystem::path> const& vocabulary = {},
+                     Context<Exec> context = {}) {
+    return from_tensors(with_canonical_names(read_checkpoint(weights)), find_vocabulary(weights, vocabulary),
+                        std::move(context));
+  }
+
+  /// The same from tensors in memory, under their canonical names.
+  static CatSeg from_tensors(NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context = {}) {
+    Network network;
+    load_parameters_or_throw(context, network, tensors, preset_name<Config>);
+    return CatSeg(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context));
+  }
+
+  Network const& network() const { return network_; }
+  Tokenizer const& tokenizer() const { return tokenizer_; }
+  Context<Exec> const& context() const { return context_; }
+
+  /// This model on another execution space instance; the weights are shared.
+  CatSeg with_context(Context<Exec> context) const { return CatSeg(network_, tokenizer_, std::move(context), cache_); }
+
+  /// Text features of the classes, computed once: in memory as long as you keep the result, on disk for the next start.
+  /// Throws TextError for an empty list, a word that is not UTF-8, or one longer than the context; ConfigError if the
+  /// number of templates is not the model's.
+  Words encode(ClassList const& classes, PromptTemplates const& templates = prompt_templates("single")) const {
+    require<ConfigError>(templates.size() == Config.num_templates, "[CatSeg] the model was made for ",
+                         Config.num_templates, " prompt template", Config.num_templates == 1 ? "" : "s", ", got ",
+                         templates.size(), "; choose another template set");
+    return encode_words(context_, network_.clip_model.text, tokenizer_, classes, templates, cache_);
+  }
+  /// Each name is one class and one word.
+  Words encode(std::vector<std::string> const& names) const { return encode(class_list(names)); }
+
+  /// Labels every pixel of a picture with one of the words.
+  /// Throws ShapeError for an empty picture, ConfigError for an impossible option.
+  Segmentation segment(Image const& picture, Words const& words, SegmentOptions const& options = {}) const {
+    require<TextError>(words.names.size() > 0, "[CatSeg] there are no words to look for");
+    require<ShapeError>(picture.height > 0 && picture.width > 0, "[CatSeg] the picture is empty");
+    Segmentation result;
+    auto const views = [&] {
+      Stage stage(context_, "preprocessing", &result.times);
+      auto const [height, width] =
+          shortest_edge_size(picture.height, picture.width, Config.test.short_edge, Config.test.longest_edge);
+      return cut_views(context_, image_tensor(context_, resize_pillow(picture, height, width, ResizeFilter::bilinear)),
+                       options.window, Config.test, Config.clip_resolution);
+    }();
+    typename Aggregator<Config, T, memory_space>::Options head;
+    head.times = &result.times;
+    std::vector<ClassLogits<memory_space>> logits;
+    for (auto const& view : network_.image_features(context_, views.pixels, &result.times))
+      logits.push_back(network_.transformer(context_, view, words.features, head));
+    {
+      Stage stage(context_, "labels", &result.times);
+      choose_labels(views, logits, words, picture.height, picture.width, options, result);
+    }
+    finish(result, options);
+    return result;
+  }
+
+ private:
+  /// Goes through the classes a tile at a time, so that memory does not grow with their number.
+  void choose_labels(Views<memory_space> const& views, std::vector<ClassLogits<memory_space>> const& logits,
+                     Words const& words, std::size_t height, std::size_t width, SegmentOptions const& options,
+                     Segmentation& result) const {
+    std::size_t const classes = words.names.size();
+    std::size_t const pixels = height * width;
+    auto const best = context_.template tensor<float>(pixels);
+    auto const label = context_.template tensor<std::int32_t>(pixels);
+    fill(context_, best, -1.0f);
+    fill(context_, label, std::int32_t{0});
+    if (options.keep_scores) result.scores = Tensor<float, dynamic_extents<3>>(dynamic_extents<3>(classes, height, width));
+    // Tiles of about 64 MB at the picture's own size.
+    std::size_t const tile = std::clamp<std::size_t>((std::size_t{1} << 24) / pixels, 1, 16);
+    for (std::size_t first = 0; first < classes; first += tile) {
+      std::size_t const count = std::min(tile, classes - first);
+      auto const scores = merge_views(context_, views, logits, first, count, height, width)
+                              .reshape(dynamic_extents<2>(count, pixels));
+      update_argmax(context_, scores, first, best, label);
+      if (options.keep_scores) {
+        auto const host = to_host(context_, scores);
+        std::copy_n(host.data(), host.size(), result.scores.data() + first * pixels);
+      }
+    }
+    auto const host_best = to_host(context_, best);
+    auto const host_label = to_host(context_, label);
+    result.names = words.names;
+    result.confidence.assign(host_best.data(), host_best.data() + pixels);
+    result.labels = {height, width, std::vector<std::uint16_t>(pixels)};
+    std::transform(host_label.data(), host_label.data() + pixels, result.labels.labels.begin(),
+                   [](std::int32_t l) { return static_cast<std::uint16_t>(l); });
+  }
+
+  Network network_;
+  Tokenizer tokenizer_;
+  Context<Exec> context_;
+  EmbeddingCache cache_;
+};
+
+}  // namespace kovos

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/label_map.hpp"
+#include "kovos/core/profiling.hpp"
+#include "kovos/core/tensor.hpp"
+#include "kovos/segmentation/sliding_window.hpp"
+
+namespace kovos {
+
+/// How a picture is segmented.
+struct SegmentOptions {
+  WindowMode window = WindowMode::sliding;
+  std::optional<float> unknown{};  ///< pixels whose best score is below this become LabelMap::unknown; scores are 0..1
+  /// Classes from this index on are distractors: pixels that choose one become the class `background`, which takes this
+  /// index (VOC20b: 20). 0: no background.
+  std::size_t background_from = 0;
+  bool keep_scores = false;        ///< fills Segmentation::scores, 4 bytes per class and pixel
+};
+
+/// A segmented picture.
+struct Segmentation {
+  LabelMap labels;                        // at the picture's own size
+  std::vector<std::string> names;         // of the label values
+  std::vector<float> confidence;          // [H * W], score 0..1 of the chosen class
+  std::vector<double> area;               // per class, share of the picture, 0..1
+  std::vector<double> mean_confidence;    // per class, over its pixels; 0 where it has none
+  double unknown_area = 0;                // share of the picture
+  Tensor<float, dynamic_extents<3>> scores;  // [T, H, W] after the sigmoid, if kept; all words, background not folded
+  StageTimes times;                       // seconds per stage
+};
+
+/// Applies the unknown threshold and the background rule to labels, and takes the statistics.
+/// Throws ConfigError if background_from is not one of the classes.
+inline void finish(Segmentation& result, SegmentOptions const& options) {
+  std::size_t const background = options.background_from;
+  require<ConfigError>(background < result.names.size() || background == 0, "[SegmentOptions] background_from is ",
+                       background, ", but there are only ", result.names.size(), " classes");
+  if (background > 0) {
+    result.names.resize(background);
+    result.names.emplace_back("background");
+  }
+  std::size_t const classes = result.names.size();
+  result.area.assign(classes, 0);
+  result.mean_confidence.assign(classes, 0);
+  std::size_t unknown = 0;
+  for (std::size_t i = 0; i < result.labels.labels.size(); ++i) {
+    auto& label = result.labels.labels[i];
+    if (options.unknown && result.confidence[i] < *options.unknown) {
+      label = LabelMap::unknown;
+      ++unknown;
+      continue;
+    }
+    if (background > 0 && label >= background) label = static_cast<std::uint16_t>(background);
+    result.area[label] += 1;
+    result.mean_confidence[label] += static_cast<double>(result.confidence[i]);
+  }
+  double const pixels = static_cast<double>(result.labels.labels.size());
+  for (std::size_t t = 0; t < classes; ++t) {
+    if (result.area[t] > 0) result.mean_confidence[t] /= result.area[t];
+    result.area[t] /= pixels;
+  }
+  result.unknown_area = static_cast<double>(unknown) / pixels;
+}
+
+}  // namespace kovos
