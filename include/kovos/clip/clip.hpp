@@ -10,7 +10,8 @@
 
 namespace kovos {
 
-/// Both encoders of CLIP under their official names. Radford et al. 2021.
+/// Both encoders of CLIP under their official names. Radford et al. 2021. T stores the matrices of the image encoder;
+/// the text encoder stays fp32: its results are cached, and mapped weights cost no memory.
 template <ClipConfig Config, class T, class Memory>
 class ClipModel {
   static_assert(valid<Config>());
@@ -19,8 +20,8 @@ class ClipModel {
   static constexpr ClipConfig config = Config;
 
   VisionTransformer<Config, T, Memory> visual;
-  TextTransformer<Config, T, Memory> text;
-  Parameter<T, Memory> logit_scale;  // stored as its logarithm
+  TextTransformer<Config, float, Memory> text;
+  Parameter<float, Memory> logit_scale;  // stored as its logarithm
 
   template <class F>
   void visit(F& f, std::string const& prefix) {

@@ -19,18 +19,18 @@
 
 namespace kovos {
 
-/// CLIP's text encoder. Parameters bear OpenAI's names at the root of the model.
+/// CLIP's text encoder. Parameters bear OpenAI's names at the root of the model. T stores the matrices of the blocks.
 template <ClipConfig Config, class T, class Memory>
 class TextTransformer {
  public:
   static constexpr TextConfig config = Config.text;
   static constexpr std::size_t width = config.width;
 
-  Parameter<T, Memory, config.context_length, width> positional_embedding;
-  Parameter<T, Memory, width, Config.embed_dim> text_projection;
-  Parameter<T, Memory, config.vocabulary_size, width> token_embedding;
+  Parameter<float, Memory, config.context_length, width> positional_embedding;
+  Parameter<float, Memory, width, Config.embed_dim> text_projection;
+  Parameter<float, Memory, config.vocabulary_size, width> token_embedding;
   Transformer<width, config.heads, config.layers, T, Memory> transformer;
-  LayerNorm<width, T, Memory> ln_final;
+  LayerNorm<width, float, Memory> ln_final;
 
   /// The embeddings of N prompts. Each prompt is start + ids + end, no longer than the context; the encoder runs only as
   /// many positions as the longest prompt has, which the causal mask makes exact. -> [N, embed_dim], not normalised.

@@ -20,20 +20,20 @@
 
 namespace kovos {
 
-/// CLIP's image encoder. Parameters bear OpenAI's names below "visual.".
+/// CLIP's image encoder. Parameters bear OpenAI's names below "visual.". T stores the matrices of the blocks.
 template <ClipConfig Config, class T, class Memory>
 class VisionTransformer {
  public:
   static constexpr VisionConfig config = Config.vision;
   static constexpr std::size_t width = config.width;
 
-  Parameter<T, Memory, width> class_embedding;
-  Parameter<T, Memory, config.grid() * config.grid() + 1, width> positional_embedding;
-  Parameter<T, Memory, width, Config.embed_dim> proj;
-  Conv2d<3, width, config.patch_size, T, Memory, false, config.patch_size> conv1;
-  LayerNorm<width, T, Memory> ln_pre;
+  Parameter<float, Memory, width> class_embedding;
+  Parameter<float, Memory, config.grid() * config.grid() + 1, width> positional_embedding;
+  Parameter<float, Memory, width, Config.embed_dim> proj;
+  Conv2d<3, width, config.patch_size, float, Memory, false, config.patch_size> conv1;
+  LayerNorm<width, float, Memory> ln_pre;
   Transformer<width, config.heads, config.layers, T, Memory> transformer;
-  LayerNorm<width, T, Memory> ln_post;
+  LayerNorm<width, float, Memory> ln_post;
 
   /// Dense image features for segmentation.
   template <std::size_t Hooks>

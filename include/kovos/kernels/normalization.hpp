@@ -14,13 +14,13 @@
 namespace kovos {
 
 namespace detail {
-/// A float copy of a short vector of parameters, or the vector itself.
+/// A float copy of a short vector of parameters, or the vector itself; nothing of an empty one.
 template <class Exec, class P>
 auto as_float(Context<Exec> const& context, P const& p) {
   DynamicTensor<float, 1, typename Exec::memory_space> wide;
   if constexpr (std::is_same_v<typename P::value_type, float>) {
     wide = {const_cast<float*>(p.data()), dynamic_extents<1>(p.size()), nullptr};
-  } else {
+  } else if (p.data() != nullptr) {
     wide = context.template tensor<float>(p.size());
     auto* const to = wide.data();
     auto const* const from = p.data();

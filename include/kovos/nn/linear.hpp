@@ -6,19 +6,18 @@
 
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/gemm.hpp"
-#include "kovos/kernels/normalization.hpp"
 #include "kovos/nn/parameter.hpp"
 
 namespace kovos {
 
-/// y = x weight^T + bias. weight: [Out, In], bias: [Out].
+/// y = x weight^T + bias. weight: [Out, In] stored as T, bias: [Out] always fp32.
 template <std::size_t In, std::size_t Out, class T, class Memory>
 class Linear {
   static_assert(In > 0 && Out > 0, "kovos::Linear: In and Out must be positive");
 
  public:
   Parameter<T, Memory, Out, In> weight;
-  Parameter<T, Memory, Out> bias;
+  Parameter<float, Memory, Out> bias;
 
   /// x: [..., In] -> [..., Out]; then the activation, then the residual [..., Out] if given.
   template <class Exec, class V>
@@ -42,15 +41,14 @@ template <std::size_t In, std::size_t Guide, std::size_t Out, class T, class Mem
 class GuidedLinear {
  public:
   Parameter<T, Memory, Out, In + Guide> weight;
-  Parameter<T, Memory, Out> bias;
+  Parameter<float, Memory, Out> bias;
 
   /// guidance: [R, Guide] -> [R, Out], the part of the result that does not depend on x.
   template <class Exec, class V>
   auto project_guidance(Context<Exec> const& context, V const& guidance) const {
     auto y = context.template tensor<float>(guidance.extent(0), Out);
-    auto const offset = detail::as_float(context, bias);
     Epilogue epilogue;
-    epilogue.addend = {offset.data(), 1, Out, Out, 1};
+    epilogue.addend = {bias.data(), 1, Out, Out, 1};
     gemm(context, as_matrix(guidance), Matrix<T const>{weight.data() + In, Out, Guide, In + Guide, 1}.transposed(),
          as_matrix(y), epilogue);
     return y;

@@ -22,7 +22,7 @@ class MultiheadAttention {
   Parameter<T, Memory, Dim, Dim> q_proj_weight;
   Parameter<T, Memory, Dim, Dim> k_proj_weight;
   Parameter<T, Memory, Dim, Dim> v_proj_weight;
-  Parameter<T, Memory, 3 * Dim> in_proj_bias;
+  Parameter<float, Memory, 3 * Dim> in_proj_bias;
   Linear<Dim, Dim, T, Memory> out_proj;
 
   /// x: [N, L, Dim] -> out_proj(attention) + residual [N * L, Dim].

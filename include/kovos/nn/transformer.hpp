@@ -35,14 +35,15 @@ class ClipMlp {
   }
 };
 
-/// A pre-norm transformer block: x += attn(ln_1(x)); x += mlp(ln_2(x)). Radford et al. 2021.
+/// A pre-norm transformer block: x += attn(ln_1(x)); x += mlp(ln_2(x)). Radford et al. 2021. T stores the matrices;
+/// norms and biases are fp32, as in OpenAI's own mixed-precision files.
 template <std::size_t Dim, std::size_t Heads, class T, class Memory>
 class ResidualAttentionBlock {
  public:
   MultiheadAttention<Dim, Heads, T, Memory> attn;
-  LayerNorm<Dim, T, Memory> ln_1;
+  LayerNorm<Dim, float, Memory> ln_1;
   ClipMlp<Dim, 4 * Dim, T, Memory> mlp;
-  LayerNorm<Dim, T, Memory> ln_2;
+  LayerNorm<Dim, float, Memory> ln_2;
 
   /// x: [N, L, Dim] -> [N, L, Dim].
   template <class Exec, class V>

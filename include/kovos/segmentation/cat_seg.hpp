@@ -36,8 +36,8 @@ namespace kovos {
 ///     auto words  = model.encode({"cat", "sofa", "window"});
 ///     auto result = model.segment(read_image("cat.jpg"), words);
 ///
-/// Config is the architecture (a preset or your own constexpr struct), T the storage type of the weights (float or
-/// bf16), Exec the Kokkos execution space. One object may be used by one thread at a time; copies made with
+/// Config is the architecture (a preset or your own constexpr struct), T the storage type of the image encoder (float
+/// or bf16), Exec the Kokkos execution space. One object may be used by one thread at a time; copies made with
 /// `with_context` share the weights.
 template <CatSegConfig Config, class T = float, class Exec = Kokkos::DefaultExecutionSpace>
 class CatSeg {
@@ -98,7 +98,7 @@ class CatSeg {
       return cut_views(context_, image_tensor(context_, resize_pillow(picture, height, width, ResizeFilter::bilinear)),
                        options.window, Config.test, Config.clip_resolution);
     }();
-    typename Aggregator<Config, T, memory_space>::Options head;
+    typename Aggregator<Config, float, memory_space>::Options head;
     head.times = &result.times;
     std::vector<ClassLogits<memory_space>> logits;
     for (auto const& view : network_.image_features(context_, views.pixels, &result.times))

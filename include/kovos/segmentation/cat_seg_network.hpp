@@ -16,7 +16,9 @@
 namespace kovos {
 
 /// All parameters of CAT-Seg under the keys of the released checkpoints, and the computation from pixels and text
-/// features to logits. Config is the architecture, T the storage type of the weights, Memory where they live.
+/// features to logits. Config is the architecture, Memory where the weights live, T how the image encoder's matrices are
+/// stored: with bf16 they take half the space; the head, a fiftieth of the weights, stays fp32 because its rounding would
+/// decide between close classes.
 template <CatSegConfig Config, class T, class Memory>
 class CatSegNetwork {
   static_assert(valid<Config>());
@@ -25,9 +27,9 @@ class CatSegNetwork {
   static constexpr CatSegConfig config = Config;
 
   ClipModel<Config.clip, T, Memory> clip_model;
-  Aggregator<Config, T, Memory> transformer;
-  ConvTranspose2d<Config.clip.vision.width, Config.decoder_guidance_dims[0], 2, T, Memory> upsample1;
-  ConvTranspose2d<Config.clip.vision.width, Config.decoder_guidance_dims[1], 4, T, Memory> upsample2;
+  Aggregator<Config, float, Memory> transformer;
+  ConvTranspose2d<Config.clip.vision.width, Config.decoder_guidance_dims[0], 2, float, Memory> upsample1;
+  ConvTranspose2d<Config.clip.vision.width, Config.decoder_guidance_dims[1], 4, float, Memory> upsample2;
 
   /// What the head needs of each view. pixels: [N, R, R, 3], normalised, R = clip_resolution.
   template <class Exec, class Observer = Unobserved>
