@@ -132,8 +132,9 @@ inline std::vector<std::byte> read_file(std::filesystem::path const& path, std::
 }
 
 /// Writes a file so that it is either there in full or not at all: `write` fills a temporary file beside the target,
-/// which is flushed, checked and then renamed. The temporary file is removed on every failure, also when `write` throws.
-/// Throws FileError if the folder is missing or not writable, the disk is full, or the target is no regular file.
+/// which is flushed, checked and then renamed. The temporary file is removed on every failure, also when `write`
+/// throws. Throws FileError if the folder is missing or not writable, the disk is full, or the target is not a regular
+/// file.
 inline void write_file_atomically(std::filesystem::path const& path, std::function<void(std::ostream&)> const& write) {
   namespace fs = std::filesystem;
   std::error_code ignored;
@@ -163,7 +164,8 @@ inline void write_file_atomically(std::filesystem::path const& path, std::functi
 
   auto const give_up = [&](std::string const& what) {
     int const error = errno;
-    fail<FileError>("cannot write ", detail::shown(path), ": ", what, error != 0 ? " (" + detail::reason(error) + ")" : "",
+    fail<FileError>("cannot write ", detail::shown(path), ": ", what,
+                    error != 0 ? " (" + detail::reason(error) + ")" : "",
                     error == ENOSPC || error == EFBIG || error == EDQUOT
                         ? "; free some space or choose another folder; nothing was written"
                         : "; check that its folder exists and is writable; nothing was written");

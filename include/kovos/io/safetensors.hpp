@@ -304,7 +304,8 @@ NamedTensors read_shards(std::filesystem::path const& index_path, ReadShard cons
     NamedTensors part = read_shard(path);
     for (auto const& name : names) {
       auto node = part.tensors.extract(name);
-      require<CheckpointError>(!node.empty(), shown(path), " lacks ", in_quotes(name), ", which ", where, " says it holds");
+      require<CheckpointError>(!node.empty(), shown(path), " lacks ", in_quotes(name), ", which ", where,
+                               " says it holds");
       result.tensors.insert(std::move(node));
     }
     result.metadata.merge(part.metadata);
@@ -355,14 +356,14 @@ inline NamedTensors parse_safetensors(std::span<std::byte const> content, std::s
     if (!dtype) {
       bool const foreign = detail::is_foreign_safetensors_dtype(*entry.dtype);
       fail<CheckpointError>(where, ": ", key, " has the ", foreign ? "unsupported" : "unknown", " dtype ",
-                            detail::in_quotes(*entry.dtype), ", expected one of BOOL, U8 to U64, I8 to I64, F16, BF16, F32, ",
-                            "F64, F8_E4M3, F8_E5M2: convert the file first");
+                            detail::in_quotes(*entry.dtype), ", expected one of BOOL, U8 to U64, I8 to I64, F16, ",
+                            "BF16, F32, F64, F8_E4M3, F8_E5M2: convert the file first");
     }
     require<CheckpointError>(entry.data_offsets->size() == 2, where, ": ", key, " has ", entry.data_offsets->size(),
                              " data_offsets, expected begin and end");
     auto const [begin, end] = std::pair((*entry.data_offsets)[0], (*entry.data_offsets)[1]);
-    require<CheckpointError>(begin <= end && end <= data.size(), where, ": ", key, " lies at bytes ", begin, " to ", end,
-                             " of the data, which has ", data.size(), " bytes: is it an unfinished download?");
+    require<CheckpointError>(begin <= end && end <= data.size(), where, ": ", key, " lies at bytes ", begin, " to ",
+                             end, " of the data, which has ", data.size(), " bytes: is it an unfinished download?");
     auto const size = detail::checked_product(*entry.shape, size_of(*dtype));
     require<CheckpointError>(size.has_value(), where, ": the shape of ", key, " is too large for 64 bits");
     require<CheckpointError>(*size == end - begin, where, ": ", key, " has ", end - begin, " bytes, expected ", *size,
@@ -392,8 +393,8 @@ inline NamedTensors read_safetensors(std::filesystem::path const& path) {
   return parse_safetensors(file->bytes(), path.string(), file);
 }
 
-/// Reads a checkpoint in several safetensors files through its `*.safetensors.index.json`. The files must lie beside the
-/// index under plain names. Throws FileError, CheckpointError.
+/// Reads a checkpoint in several safetensors files through its `*.safetensors.index.json`. The files must lie beside
+/// the index under plain names. Throws FileError, CheckpointError.
 inline NamedTensors read_sharded_safetensors(std::filesystem::path const& index_path) {
   return detail::read_shards(index_path, read_safetensors);
 }
