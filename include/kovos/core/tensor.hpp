@@ -89,6 +89,11 @@ class Tensor : public TensorView<T, Shape, Memory> {
   Tensor(T* data, Shape extents, std::shared_ptr<void const> owner)
       : view_type(data, extents), owner_(std::move(owner)) {}
 
+  /// A tensor of mutable elements is also one of constant elements.
+  template <class U>
+    requires(!std::is_same_v<U, T> && std::is_same_v<U const, T>)
+  Tensor(Tensor<U, Shape, Memory> const& other) : view_type(other.data(), other.extents()), owner_(other.owner()) {}
+
   view_type const& view() const { return *this; }
   bool empty() const { return this->data_ == nullptr; }
   std::shared_ptr<void const> const& owner() const { return owner_; }

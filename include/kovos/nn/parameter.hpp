@@ -18,7 +18,8 @@ class Parameter : public Tensor<T const, Extents<E...>, Memory> {
 
  public:
   using tensor_type = Tensor<T const, Extents<E...>, Memory>;
-  using tensor_type::tensor_type;
+
+  Parameter() = default;
 
   /// Takes over the memory of a tensor of the same extents; shares it, copies nothing.
   Parameter& operator=(tensor_type value) {
