@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Holds the floors of include/kovos: no upward include, no circle, no foreign detail/.
+
+    check_layers.py INCLUDE_KOVOS     checks a tree
+    check_layers.py --self-test       proves that bad trees are refused
+"""
+import pathlib
+import re
+import sys
+import tempfile
+
+# The table of docs/architecture.md: what each room may include beside itself.
+ALLOWED = {
+    "core": set(),
+    "io": {"core"},
+    "interop": {"core"},
+    "kernels": {"core"},
+    "autodiff": {"kernels", "core"},
+    "nn": {"autodiff", "kernels", "core"},
+    "text": {"core", "io"},
+    "clip": {"nn", "autodiff", "text", "io", "kernels", "core"},
+    "segmentation": {"clip", "nn", "autodiff", "text", "io", "kernels", "core"},
+    "metrics": {"core", "kernels"},
+    "data": {"core", "io", "kernels"},
+    "training": {"segmentation", "clip", "nn", "autodiff", "text", "io", "kernels", "core", "metrics", "data"},
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s*["<]kovos/([^">]+)[">]')
+
+
+def room_of(header):
+    """The folder of a header, None for those at the top (kovos.hpp, version.hpp)."""
+    parts = header.split("/")
+    return parts[0] if len(parts) > 1 else None
+
+
+def check(root):
+    root = pathlib.Path(root)
+    problems, edges = [], {}
+    for path in sorted(root.rglob("*")):
+        if path.suffix not in (".hpp", ".inc"):
+            continue
+        header = path.relative_to(root).as_posix()
+        room = room_of(header)
+        if room is not None and room not in ALLOWED:
+            problems.append(f"{header}: the room '{room}' is not in the table")
+            continue
+        edges[header] = []
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            match = INCLUDE.match(line)
+            if not match:
+                continue
+            target = match.group(1)
+            where = f"{header}:{number}"
+            edges[header].append((target, where))
+            if not (root / target).exists():
+                problems.append(f"{where}: kovos/{target} does not exist")
+            other = room_of(target)
+            if room is None:
+                continue
+            if other is None:
+                if target != "version.hpp":
+                    problems.append(f"{where}: a room includes the umbrella kovos/{target}")
+            elif other != room and other not in ALLOWED[room]:
+                problems.append(f"{where}: {room} must not include {other} (kovos/{target})")
+            if other != room and "/detail/" in target:
+                problems.append(f"{where}: kovos/{target} is private to {other}")
+
+    state = {}
+
+    def visit(header, trail):
+        if state.get(header) == "done" or header not in edges:
+            return
+        if header in trail:
+            problems.append("circle: " + " -> ".join(trail[trail.index(header):] + [header]))
+            return
+        for target, _ in edges[header]:
+            visit(target, trail + [header])
+        state[header] = "done"
+
+    for header in edges:
+        visit(header, [])
+    return problems
+
+
+def self_test():
+    cases = {
+        "an upward include": {"core/a.hpp": '#include "kovos/nn/b.hpp"', "nn/b.hpp": ""},
+        "a circle": {"core/a.hpp": '#include "kovos/core/b.hpp"', "core/b.hpp": '#include "kovos/core/a.hpp"'},
+        "a foreign detail": {"nn/a.hpp": '#include "kovos/core/detail/b.hpp"', "core/detail/b.hpp": ""},
+        "an unknown room": {"utils/a.hpp": ""},
+        "the umbrella": {"core/a.hpp": "#include <kovos/kovos.hpp>", "kovos.hpp": ""},
+        "a missing header": {"core/a.hpp": '#include "kovos/core/gone.hpp"'},
+    }
+    for name, files in cases.items():
+        with tempfile.TemporaryDirectory() as folder:
+            for header, text in files.items():
+                path = pathlib.Path(folder) / header
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            if not check(folder):
+                print(f"{name} was not found")
+                return 1
+    print(f"{len(cases)} bad trees refused")
+    return 0
+
+
+def main():
+    if sys.argv[1:] == ["--self-test"]:
+        return self_test()
+    problems = check(sys.argv[1])
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
