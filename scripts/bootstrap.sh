@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what Kovos needs on a Debian-family machine. Safe to run again: what is there is left alone.
+#   KOVOS_NO_SYSTEM_UPGRADE=1   forbids replacing the machine's C library (see below)
+set -euo pipefail
+
+say() { printf 'bootstrap: %s\n' "$*"; }
+die() { printf 'bootstrap: %s\n' "$*" >&2; exit 1; }
+
+has_package() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+has_kokkos() {
+  local folder
+  for folder in ${CMAKE_PREFIX_PATH:+${CMAKE_PREFIX_PATH//[;:]/ }} /usr /usr/local /opt/kokkos; do
+    compgen -G "$folder/lib*/cmake/Kokkos/KokkosConfig.cmake" >/dev/null && return 0
+    compgen -G "$folder/lib/*/cmake/Kokkos/KokkosConfig.cmake" >/dev/null && return 0
+  done
+  return 1
+}
+upstream_reachable() { timeout 20 git ls-remote --exit-code https://github.com/kokkos/kokkos.git refs/tags/5.0.0 >/dev/null 2>&1; }
+
+packages=(g++ cmake ninja-build git python3 ca-certificates nlohmann-json3-dev libcli11-dev libpng-dev libjpeg-dev
+          libzip-dev zlib1g-dev libutf8proc-dev)
+missing=()
+
+if ! command -v dpkg-query >/dev/null; then
+  has_kokkos || upstream_reachable || die "this is not a Debian-family machine: install Kokkos >= 4.6, doctest, nlohmann-json, CLI11, libpng, libjpeg, libzip, zlib and utf8proc with its own tools"
+  say "not a Debian-family machine: assuming the libraries are installed (CMake will tell)"
+  exit 0
+fi
+for package in "${packages[@]}"; do
+  # libjpeg-dev is a name that other packages stand in for
+  if [ "$package" = libjpeg-dev ] && has_package libjpeg62-turbo-dev; then continue; fi
+  if [ "$package" = libjpeg-dev ] && has_package libjpeg-turbo8-dev; then continue; fi
+  has_package "$package" || missing+=("$package")
+done
+
+# Debian 12 has an old doctest, Eigen and xtensor; any of them will do for the tests that use them.
+for package in doctest-dev libeigen3-dev libxtensor-dev; do has_package "$package" || missing+=("$package"); done
+
+need_kokkos=no
+has_kokkos || need_kokkos=yes
+if [ ${#missing[@]} -eq 0 ] && [ $need_kokkos = no ]; then
+  say "everything is there"
+  exit 0
+fi
+
+run=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || die "installing packages needs root; run this as root or install: ${missing[*]}"
+  run=(sudo)
+fi
+export DEBIAN_FRONTEND=noninteractive
+install() { "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }
+
+say "updating the package lists"
+"${run[@]}" apt-get update -q
+
+if [ $need_kokkos = yes ]; then
+  candidate=$(apt-cache policy libkokkos-dev 2>/dev/null | awk '/Candidate:/{print $2}')
+  if [ -n "$candidate" ] && [ "$candidate" != "(none)" ] && dpkg --compare-versions "$candidate" ge 4.6; then
+    missing+=(libkokkos-dev)
+    need_kokkos=packaged
+  elif has_package git && upstream_reachable; then
+    say "Kokkos: CMake will fetch and build the upstream release"
+    need_kokkos=no
+  fi
+fi
+
+# Everything from the machine's own release first, so that nothing below replaces it.
+own=()
+for package in "${missing[@]}"; do
+  case $package in doctest-dev | libeigen3-dev | libxtensor-dev) [ $need_kokkos = yes ] && continue ;; esac
+  own+=("$package")
+done
+if [ ${#own[@]} -gt 0 ]; then
+  say "installing ${own[*]}"
+  install "${own[@]}"
+fi
+if [ $need_kokkos = yes ] && upstream_reachable; then
+  say "Kokkos: CMake will fetch and build the upstream release"
+  need_kokkos=no
+fi
+
+if [ $need_kokkos = yes ]; then
+  # Last resort: the packaged Kokkos of Debian unstable, whose binary needs the C library of Debian 13.
+  . /etc/os-release
+  [ "${ID:-}" = debian ] || die "no Kokkos >= 4.6 package for ${PRETTY_NAME:-this system} and the upstream release cannot be reached: install Kokkos and set CMAKE_PREFIX_PATH"
+  sources=$(ls /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -n 1)
+  mirror=$(awk '/^URIs:/{print $2; exit} /^deb /{for (i = 2; i <= NF; i++) if ($i ~ /^[a-z]+:\/\//) {print $i; exit}}' "$sources")
+  [ -n "$mirror" ] || die "cannot tell this machine's package mirror from $sources"
+  newer_libc=no
+  [ "${VERSION_ID:-13}" -ge 13 ] 2>/dev/null || newer_libc=yes
+  if [ $newer_libc = yes ] && [ -n "${KOVOS_NO_SYSTEM_UPGRADE:-}" ]; then
+    die "the only Kokkos within reach needs a newer C library, and KOVOS_NO_SYSTEM_UPGRADE forbids replacing it: build Kokkos >= 4.6 yourself and set CMAKE_PREFIX_PATH"
+  fi
+  say "Kokkos is neither installed nor within reach upstream."
+  say "Taking it from Debian unstable${newer_libc:+ (C library replaced by that of Debian 13: $newer_libc)}; other packages stay as they are."
+  keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  suites=(sid)
+  [ $newer_libc = yes ] && suites=(trixie sid)
+  for suite in "${suites[@]}"; do
+    printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$mirror" "$suite" "$keyring"
+  done | "${run[@]}" tee /etc/apt/sources.list.d/kovos.sources >/dev/null
+  printf 'Package: *\nPin: release n=trixie\nPin-Priority: 200\n\nPackage: *\nPin: release n=sid\nPin-Priority: 100\n' |
+    "${run[@]}" tee /etc/apt/preferences.d/kovos >/dev/null
+  "${run[@]}" apt-get update -q
+  [ $newer_libc = yes ] && install -t trixie libc6-dev libstdc++6 libgomp1
+  install libkokkos-dev/sid 'libkokkos5.2/sid' libeigen3-dev/sid libxtensor-dev/sid xtl-dev/sid doctest-dev/sid
+fi
+
+# The Debian package forgets two libraries without content that its CMake files name.
+for folder in /usr/lib/*/; do
+  [ -e "${folder}libkokkoscore.so" ] || continue
+  for name in algorithms simd; do
+    [ -e "${folder}libkokkos$name.a" ] || { say "adding the empty ${folder}libkokkos$name.a"; "${run[@]}" ar rcs "${folder}libkokkos$name.a"; }
+  done
+done
+say "done"
