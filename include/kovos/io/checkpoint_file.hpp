@@ -86,7 +86,7 @@ inline NamedTensors parse_checkpoint(std::span<std::byte const> content, std::st
 
 /// Reads a checkpoint of any kind we know, recognised from its content and not from its name: safetensors, the index of
 /// several files (safetensors or torch.save), torch.save's zip archive, its older form, TorchScript. The file is
-/// mapped, not copied. Throws FileError for a missing or unreadable file, CheckpointError for one without usable weights.
+/// mapped, not copied. Throws FileError for a missing or unreadable file, CheckpointError if it has no usable weights.
 inline NamedTensors read_checkpoint(std::filesystem::path const& path) {
   auto const file = MappedFile::open(path);
   auto const content = file->bytes();

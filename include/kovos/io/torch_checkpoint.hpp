@@ -286,7 +286,7 @@ class TorchTensors {
 inline std::optional<std::string> small_record(ZipDirectory const& archive, std::string const& name) {
   auto const* entry = archive.find(name);
   if (entry == nullptr) return std::nullopt;
-  auto const bytes = archive.inflate(*entry, 1024);
+  auto const bytes = archive.unpacked(*entry, 1024);
   std::string text(reinterpret_cast<char const*>(bytes.data()), bytes.size());
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
   return text;
@@ -321,7 +321,7 @@ inline NamedTensors parse_torch_zip(std::span<std::byte const> content, std::str
   if (entry->method == 0) {
     code = archive.stored(*entry);
   } else {
-    unpacked = archive.inflate(*entry, Unpickler::most_bytes);
+    unpacked = archive.unpacked(*entry, Unpickler::most_bytes);
     code = unpacked;
   }
   Unpickler reader(code, where + ": data.pkl", false);

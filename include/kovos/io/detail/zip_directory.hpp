@@ -59,10 +59,15 @@ class ZipDirectory {
     return content_.subspan(entry.payload, entry.size);
   }
 
-  /// The bytes of a record that may be deflated; at most `longest`, checked before any memory is taken.
-  std::vector<std::byte> inflate(ZipEntry const& entry, std::uint64_t longest) const {
+  /// A copy of a record that may be deflated; at most `longest` bytes, checked before any memory is taken. Only
+  /// deflated records have their checksum verified: PyTorch can write archives without checksums.
+  std::vector<std::byte> unpacked(ZipEntry const& entry, std::uint64_t longest) const {
     require<CheckpointError>(entry.size <= longest, where_, ": the record ", in_quotes(entry.name), " unpacks to ",
                              entry.size, " bytes, expected at most ", longest);
+    if (entry.method == 0) {
+      auto const bytes = stored(entry);
+      return {bytes.begin(), bytes.end()};
+    }
     // Deflate cannot shrink more than 1032 to 1, so a larger promise is a lie.
     require<CheckpointError>(entry.size / 1032 <= entry.compressed, where_, ": the record ", in_quotes(entry.name),
                              " promises ", entry.size, " bytes out of ", entry.compressed, ", which cannot be true");
