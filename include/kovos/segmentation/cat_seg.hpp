@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -84,6 +85,9 @@ class CatSeg {
   }
   /// Each name is one class and one word.
   Words encode(std::vector<std::string> const& names) const { return encode(class_list(names)); }
+  Words encode(std::initializer_list<char const*> names) const {
+    return encode(class_list(std::vector<std::string>(names.begin(), names.end())));
+  }
 
   /// Labels every pixel of a picture with one of the words.
   /// Throws ShapeError for an empty picture, ConfigError for an impossible option.
