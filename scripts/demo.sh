@@ -16,7 +16,7 @@ if [ ! -e "$build/build.ninja" ]; then
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="${CXX:-g++}" >/dev/null
 fi
 echo "demo: building the tool"
-cmake --build "$build" -j "$jobs" --target kovos_tool kovos_make_demo_model
+cmake --build "$build" -j "$jobs" --target kovos_tool kovos_example_make_demo_model
 mkdir -p "$output"
 if [ -n "${KOVOS_MODEL:-}" ]; then
   model=$KOVOS_MODEL
