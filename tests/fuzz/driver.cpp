@@ -31,9 +31,8 @@ using Bytes = std::vector<std::uint8_t>;
 Bytes mutate(Bytes bytes, std::uint64_t number) {
   std::mt19937_64 random(number * 0x9e3779b97f4a7c15u + bytes.size());
   auto const below = [&](std::size_t limit) { return limit == 0 ? 0 : static_cast<std::size_t>(random() % limit); };
-  constexpr std::array<std::uint64_t, 10> numbers = {0,          1,          0x7f,       0xff,      0xffff,
-                                                     0x7fffffff, 0xffffffff, 0x80000000, ~std::uint64_t{0},
-                                                     ~std::uint64_t{0} >> 1};
+  constexpr std::array<std::uint64_t, 10> numbers = {
+      0, 1, 0x7f, 0xff, 0xffff, 0x7fffffff, 0xffffffff, 0x80000000, ~std::uint64_t{0}, ~std::uint64_t{0} >> 1};
   for (std::size_t change = 1 + below(4); change > 0; --change) {
     std::size_t const at = below(bytes.size() + 1);
     std::size_t const length = std::min(bytes.size() - at, 1 + below(below(4) == 0 ? 256 : 8));
@@ -52,13 +51,17 @@ Bytes mutate(Bytes bytes, std::uint64_t number) {
         for (std::size_t i = 0; i < width; ++i) bytes[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
         break;
       }
-      case 3: bytes.erase(from, to); break;
+      case 3:
+        bytes.erase(from, to);
+        break;
       case 4: {
         Bytes const piece(from, to);
         bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(below(bytes.size() + 1)), piece.begin(), piece.end());
         break;
       }
-      case 5: bytes.insert(from, 1 + below(4), static_cast<std::uint8_t>(random())); break;
+      case 5:
+        bytes.insert(from, 1 + below(4), static_cast<std::uint8_t>(random()));
+        break;
       default:
         if (below(8) == 0) bytes.resize(at);
         break;

@@ -12,8 +12,7 @@ using namespace kovos;
 using namespace kovos::test;
 
 namespace {
-std::string const pickle =
-    PickleWriter().op("}(").text("w").tensor({"FloatStorage", "0", 2}, {2}, {1}).op('u').stop();
+std::string const pickle = PickleWriter().op("}(").text("w").tensor({"FloatStorage", "0", 2}, {2}, {1}).op('u').stop();
 std::string torch_zip() { return zip_archive(torch_records(pickle, {{"0", raw(1.f, 2.f)}})); }
 using Tensors = std::map<std::string, TensorBytes>;
 }  // namespace
@@ -64,7 +63,7 @@ TEST_CASE("other files are named for what they are") {
   };
   std::string tar(512, '\0');
   tar.replace(257, 5, "ustar");
-  for (auto const& [content, words] : {
+  for (auto const& file : {
            Case{"", "is empty"},
            Case{"\x93NUMPY\x01", "is a NumPy array"},
            Case{"\x1f\x8b\x08", "compressed with gzip"},
@@ -77,8 +76,8 @@ TEST_CASE("other files are named for what they are") {
            Case{"\xff\xd8\xff\xe0", "JPEG picture"},
            Case{"hello world", "of an unknown kind"},
        }) {
-    store(folder / "file.pth", content);
-    CHECK_FAILS(CheckpointError, words, read_checkpoint(folder / "file.pth"));
+    store(folder / "file.pth", file.content);
+    CHECK_FAILS(CheckpointError, file.words, read_checkpoint(folder / "file.pth"));
     CHECK_FAILS(CheckpointError, "expected weights as .safetensors", read_checkpoint(folder / "file.pth"));
     CHECK_FAILS(CheckpointError, "file.pth", read_checkpoint(folder / "file.pth"));
   }

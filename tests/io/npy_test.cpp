@@ -72,7 +72,8 @@ TEST_CASE("npy: other byte order, column-major order, versions 2 and 3") {
   CHECK(to_float(columns) == Floats{1, 2, 3, 4, 5, 6});
   auto const cube = parse(npy(header("'|u1'", "(2, 2, 3)", "True"), "aedhbfzicgyj"));
   CHECK(as_text(cube.bytes) == "abcdzyefghij");
-  for (char const major : {'\2', '\3'}) CHECK(to_float(parse(npy(header("'<f4'", "()"), raw(7.f), major))) == Floats{7});
+  for (char const major : {'\2', '\3'})
+    CHECK(to_float(parse(npy(header("'<f4'", "()"), raw(7.f), major))) == Floats{7});
   CHECK(parse(npy("{\"shape\":(2L,),\"descr\":\"=u1\",\"fortran_order\":False}", "ab")).shape == Shape{2});
 }
 

@@ -30,7 +30,8 @@ std::string one(std::string const& dtype, std::string const& shape, std::string 
 }  // namespace
 
 TEST_CASE("safetensors: the smallest example, in place") {
-  std::string const text = file(R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})", std::string(16, '\0'));
+  std::string const text =
+      file(R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})", std::string(16, '\0'));
   REQUIRE(text.size() == 84);
   auto const read = parse_safetensors(as_bytes(text), "x", nullptr);
   auto const& tensor = read.tensors.at("test");
@@ -56,10 +57,12 @@ TEST_CASE("safetensors: what is legal although odd") {
   CHECK(parse(file("{}      ")).tensors.empty());
   CHECK(parse(file(one("F32", "[]", "[0,4]"), raw(1.f))).tensors.at("t").shape.empty());
   CHECK(parse(file(one("F32", "[3,0]", "[0,0]"))).tensors.at("t").bytes.empty());
-  CHECK(std::isnan(to_float(parse(file(one("F32", "[1]", "[0,4]"),
-                                       raw(std::numeric_limits<float>::quiet_NaN()))).tensors.at("t"))[0]));
-  auto const extra = parse(file(R"({"__metadata__":{"format":"pt"},"t":{"new":[{"a":[1.5,null,-1,true,"x"]}],"dtype":"U8",)"
-                                R"("shape":[1],"data_offsets":[0,1]}})", "x"));
+  CHECK(std::isnan(to_float(
+      parse(file(one("F32", "[1]", "[0,4]"), raw(std::numeric_limits<float>::quiet_NaN()))).tensors.at("t"))[0]));
+  auto const extra =
+      parse(file(R"({"__metadata__":{"format":"pt"},"t":{"new":[{"a":[1.5,null,-1,true,"x"]}],"dtype":"U8",)"
+                 R"("shape":[1],"data_offsets":[0,1]}})",
+                 "x"));
   CHECK(extra.metadata.at("format") == "pt");
   CHECK(as_text(extra.tensors.at("t").bytes) == "x");
   // Unpadded header: the data is not aligned.
@@ -67,7 +70,8 @@ TEST_CASE("safetensors: what is legal although odd") {
   // Order in the header does not matter, nor do empty tensors between others.
   auto const mixed = parse(file(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},)"
                                 R"("e":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},)"
-                                R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "xyz"));
+                                R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                                "xyz"));
   CHECK(as_text(mixed.tensors.at("b").bytes) == "yz");
 }
 
@@ -82,7 +86,8 @@ TEST_CASE("safetensors: lengths that do not fit") {
   CHECK_FAILS(CheckpointError, "header of 3 bytes but only 2", parse(raw(std::uint64_t{3}) + "{}"));
   auto const whole = file(one("F32", "[4]", "[0,16]"), std::string(16, 'x'));
   CHECK(parse(whole).tensors.size() == 1);
-  for (std::size_t size = 0; size < whole.size(); ++size) CHECK_THROWS_AS(parse(whole.substr(0, size)), CheckpointError);
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    CHECK_THROWS_AS(parse(whole.substr(0, size)), CheckpointError);
   CHECK_FAILS(CheckpointError, "the data, which has 15 bytes", parse(whole.substr(0, whole.size() - 1)));
 }
 
@@ -107,7 +112,8 @@ TEST_CASE("safetensors: headers that are not the expected JSON") {
   CHECK_FAILS(CheckpointError, "has a number", parse(file(R"({"t":{"shape":1}})")));
   CHECK_FAILS(CheckpointError, "has a negative number", parse(file(one("F32", "[-1]", "[0,0]"))));
   CHECK_FAILS(CheckpointError, "has a number with a fraction", parse(file(one("F32", "[1.0]", "[0,4]"))));
-  CHECK_FAILS(CheckpointError, "has a number with a fraction", parse(file(one("F32", "[18446744073709551616]", "[0,4]"))));
+  CHECK_FAILS(CheckpointError, "has a number with a fraction",
+              parse(file(one("F32", "[18446744073709551616]", "[0,4]"))));
   CHECK_FAILS(CheckpointError, "has a text", parse(file(one("F32", "[\"1\"]", "[0,4]"))));
   CHECK_FAILS(CheckpointError, "has an array", parse(file(one("F32", "[[1]]", "[0,4]"))));
   CHECK_FAILS(CheckpointError, "has an object", parse(file(one("F32", "{\"a\":1}", "[0,4]"))));
@@ -125,7 +131,8 @@ TEST_CASE("safetensors: repeated keys and metadata") {
   CHECK_FAILS(CheckpointError, "'__metadata__' twice", parse(file(R"({"__metadata__":{},"__metadata__":{}})")));
   CHECK_FAILS(CheckpointError, "metadata entry 'a' twice", parse(file(R"({"__metadata__":{"a":"1","a":"2"}})")));
   for (auto value : {"1", "null", "true", "[]", "{}", "1.5", "-1"}) {
-    CHECK_FAILS(CheckpointError, "in __metadata__ at 'a'", parse(file(R"({"__metadata__":{"a":)" + std::string(value) + "}}")));
+    CHECK_FAILS(CheckpointError, "in __metadata__ at 'a'",
+                parse(file(R"({"__metadata__":{"a":)" + std::string(value) + "}}")));
     if (std::string(value) != "{}")
       CHECK_FAILS(CheckpointError, "in __metadata__", parse(file(R"({"__metadata__":)" + std::string(value) + "}")));
   }
@@ -134,21 +141,24 @@ TEST_CASE("safetensors: repeated keys and metadata") {
 TEST_CASE("safetensors: deep nesting is refused, not followed") {
   CHECK_FAILS(CheckpointError, "nests deeper than 64",
               parse(file("{\"t\":{\"x\":" + std::string(100'000, '[') + "}}")));
-  CHECK_FAILS(CheckpointError, "nests deeper", parse(file("{\"t\":{\"x\":" + std::string(62, '[') + "[" +
-                                                          std::string(63, ']') + "}}")));
+  CHECK_FAILS(CheckpointError, "nests deeper",
+              parse(file("{\"t\":{\"x\":" + std::string(62, '[') + "[" + std::string(63, ']') + "}}")));
   CHECK_FAILS(CheckpointError, "lacks its dtype",
               parse(file("{\"t\":{\"x\":" + std::string(62, '[') + std::string(62, ']') + "}}")));
 }
 
 TEST_CASE("safetensors: places and sizes") {
   auto const two = [](std::string const& a, std::string const& b, std::size_t data) {
-    return file(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":)" + a + R"(},"b":{"dtype":"U8","shape":[2],"data_offsets":)" +
-                    b + "}}", std::string(data, 'x'));
+    return file(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":)" + a +
+                    R"(},"b":{"dtype":"U8","shape":[2],"data_offsets":)" + b + "}}",
+                std::string(data, 'x'));
   };
   CHECK(parse(two("[0,2]", "[2,4]", 4)).tensors.size() == 2);
-  CHECK_FAILS(CheckpointError, "'b' begins at byte 1 of the data, expected 2: tensors overlap", parse(two("[0,2]", "[1,3]", 3)));
+  CHECK_FAILS(CheckpointError, "'b' begins at byte 1 of the data, expected 2: tensors overlap",
+              parse(two("[0,2]", "[1,3]", 3)));
   CHECK_FAILS(CheckpointError, "tensors overlap", parse(two("[0,2]", "[0,2]", 2)));
-  CHECK_FAILS(CheckpointError, "begins at byte 3 of the data, expected 2: tensors leave a hole", parse(two("[0,2]", "[3,5]", 5)));
+  CHECK_FAILS(CheckpointError, "begins at byte 3 of the data, expected 2: tensors leave a hole",
+              parse(two("[0,2]", "[3,5]", 5)));
   CHECK_FAILS(CheckpointError, "leave a hole", parse(two("[1,3]", "[3,5]", 5)));
   CHECK_FAILS(CheckpointError, "5 bytes of data, but its tensors end at byte 4", parse(two("[0,2]", "[2,4]", 5)));
   CHECK_FAILS(CheckpointError, "1 bytes of data, but its tensors end at byte 0", parse(file("{}", "x")));
@@ -157,18 +167,22 @@ TEST_CASE("safetensors: places and sizes") {
   CHECK_FAILS(CheckpointError, "lies at bytes 18446744073709551615",
               parse(two("[0,2]", "[18446744073709551615,18446744073709551615]", 4)));
   CHECK_FAILS(CheckpointError, "'t' has 4 bytes, expected 8", parse(file(one("F32", "[2]", "[0,4]"), raw(1.f))));
-  CHECK_FAILS(CheckpointError, "too large for 64 bits", parse(file(one("F32", "[8589934592,8589934592]", "[0,4]"), raw(1.f))));
-  CHECK_FAILS(CheckpointError, "too large for 64 bits", parse(file(one("F32", "[9223372036854775807]", "[0,4]"), raw(1.f))));
+  CHECK_FAILS(CheckpointError, "too large for 64 bits",
+              parse(file(one("F32", "[8589934592,8589934592]", "[0,4]"), raw(1.f))));
+  CHECK_FAILS(CheckpointError, "too large for 64 bits",
+              parse(file(one("F32", "[9223372036854775807]", "[0,4]"), raw(1.f))));
 }
 
 TEST_CASE("safetensors: types") {
   using enum DType;
   for (auto dtype : {boolean, u8, i8, u16, i16, f16, bf16, u32, i32, f32, u64, i64, f64, f8_e4m3, f8_e5m2}) {
     auto const size = size_of(dtype);
-    auto const text = file(one(std::string(name_of(dtype)), "[1]", "[0," + std::to_string(size) + "]"), std::string(size, 'x'));
+    auto const text =
+        file(one(std::string(name_of(dtype)), "[1]", "[0," + std::to_string(size) + "]"), std::string(size, 'x'));
     CHECK(parse(text).tensors.at("t").dtype == dtype);
   }
-  CHECK_FAILS(CheckpointError, "'t' has the unknown dtype 'FLOAT'", parse(file(one("FLOAT", "[1]", "[0,4]"), raw(1.f))));
+  CHECK_FAILS(CheckpointError, "'t' has the unknown dtype 'FLOAT'",
+              parse(file(one("FLOAT", "[1]", "[0,4]"), raw(1.f))));
   CHECK_FAILS(CheckpointError, "unknown dtype 'f32'", parse(file(one("f32", "[1]", "[0,4]"), raw(1.f))));
   CHECK_FAILS(CheckpointError, "unsupported dtype 'C64'", parse(file(one("C64", "[1]", "[0,8]"), raw(1.0))));
   CHECK_FAILS(CheckpointError, "unsupported dtype 'F4'", parse(file(one("F4", "[2]", "[0,1]"), "x")));
@@ -201,8 +215,7 @@ TEST_CASE("safetensors: writing and reading again") {
   CHECK(text.find("b.float") < text.find("quoted"));
   CHECK(text.find("quoted") < text.find("z.bytes"));
   for (auto const& [name, tensor] : back.tensors) {
-    CHECK((tensor.bytes.empty() ||
-           reinterpret_cast<std::uintptr_t>(tensor.bytes.data()) % size_of(tensor.dtype) == 0));
+    CHECK((tensor.bytes.empty() || reinterpret_cast<std::uintptr_t>(tensor.bytes.data()) % size_of(tensor.dtype) == 0));
   }
   CHECK(folder.files() == 1);
 
@@ -248,7 +261,8 @@ TEST_CASE("safetensors: a checkpoint in several files") {
   CHECK_FAILS(CheckpointError, "model-3.safetensors' is missing", map(R"("a":"model-3.safetensors")"));
   for (auto path : {"../model-1.safetensors", "/model-1.safetensors", "x/model-1.safetensors", "..", ".", "",
                     "x\\\\model-1.safetensors", "a\\u0000b"}) {
-    CHECK_FAILS(CheckpointError, "expected a plain file name in the same folder", map(R"("a":")" + std::string(path) + "\""));
+    CHECK_FAILS(CheckpointError, "expected a plain file name in the same folder",
+                map(R"("a":")" + std::string(path) + "\""));
   }
   CHECK_FAILS(CheckpointError, "names 'a' twice", map(R"("a":"model-1.safetensors","a":"model-2.safetensors")"));
   CHECK_FAILS(CheckpointError, "names no tensors", map(""));

@@ -100,7 +100,9 @@ inline std::optional<std::filesystem::path> shared_file(std::string const& name)
   return folder / name;
 }
 
-inline std::filesystem::path test_data(std::string const& name) { return std::filesystem::path(KOVOS_TEST_DATA) / name; }
+inline std::filesystem::path test_data(std::string const& name) {
+  return std::filesystem::path(KOVOS_TEST_DATA) / name;
+}
 
 /// Empty if both hold the same names, types, shapes and bytes; else the first difference.
 inline std::string difference(NamedTensors const& a, NamedTensors const& b) {
@@ -117,10 +119,10 @@ inline std::string difference(NamedTensors const& a, NamedTensors const& b) {
 }  // namespace kovos::test
 
 /// Checks that the expression throws this exception with this part of a sentence in it.
-#define CHECK_FAILS(exception, part, ...)                                                       \
-  do {                                                                                          \
-    auto const message = kovos::test::message_of<exception>([&] { (void)(__VA_ARGS__); });      \
-    INFO(message);                                                                              \
-    CHECK(kovos::test::contains(message, part));                                                \
-    CHECK_FALSE(kovos::test::contains(message, "another exception"));                           \
+#define CHECK_FAILS(exception, part, ...)                                                  \
+  do {                                                                                     \
+    auto const message = kovos::test::message_of<exception>([&] { (void)(__VA_ARGS__); }); \
+    INFO(message);                                                                         \
+    CHECK(kovos::test::contains(message, part));                                           \
+    CHECK_FALSE(kovos::test::contains(message, "another exception"));                      \
   } while (false)

@@ -27,7 +27,9 @@ NamedTensors parse(std::string const& text) {
   auto const owner = std::make_shared<std::string const>(text);
   return parse_torch_checkpoint(as_bytes(*owner), "test.pth", owner);
 }
-NamedTensors parse(std::string const& pickle, Storages const& storages) { return parse(zip_archive(torch_records(pickle, storages))); }
+NamedTensors parse(std::string const& pickle, Storages const& storages) {
+  return parse(zip_archive(torch_records(pickle, storages)));
+}
 
 std::string const six = raw(0.f, 1.f, 2.f, 3.f, 4.f, 5.f);
 PickleWriter::Storage const six_floats{"FloatStorage", "0", 6};
@@ -104,23 +106,30 @@ TEST_CASE("torch: element types") {
     char const* name;
     DType dtype;
   };
-  for (auto const& [name, dtype] :
-       {Case{"FloatStorage", f32}, {"DoubleStorage", f64}, {"HalfStorage", f16}, {"BFloat16Storage", bf16},
-        {"LongStorage", i64}, {"IntStorage", i32}, {"ShortStorage", i16}, {"CharStorage", i8}, {"ByteStorage", u8},
-        {"BoolStorage", boolean}}) {
+  for (auto const& known : {Case{"FloatStorage", f32},
+                            {"DoubleStorage", f64},
+                            {"HalfStorage", f16},
+                            {"BFloat16Storage", bf16},
+                            {"LongStorage", i64},
+                            {"IntStorage", i32},
+                            {"ShortStorage", i16},
+                            {"CharStorage", i8},
+                            {"ByteStorage", u8},
+                            {"BoolStorage", boolean}}) {
     for (auto const* module : {"torch", "torch.cuda"}) {
-      PickleWriter::Storage const storage{name, "0", 2, module};
-      std::string const data(2 * size_of(dtype), '\1');
+      PickleWriter::Storage const storage{known.name, "0", 2, module};
+      std::string const data(2 * size_of(known.dtype), '\1');
       auto const read = parse_one([&](PickleWriter& p) { p.tensor(storage, {2}, {1}); }, {{"0", data}});
-      CHECK(read.tensors.at("w").dtype == dtype);
+      CHECK(read.tensors.at("w").dtype == known.dtype);
       CHECK(as_text(read.tensors.at("w").bytes) == data);
     }
   }
   PickleWriter::Storage const complex{"ComplexFloatStorage", "0", 1};
   CHECK_FAILS(CheckpointError, "'w' has the element type complex64, which is not supported",
               parse_one([&](PickleWriter& p) { p.tensor(complex, {1}, {1}); }, {{"0", std::string(8, 'x')}}));
-  CHECK_FAILS(CheckpointError, "unknown type 'torch.OddStorage'",
-              parse_one([&](PickleWriter& p) { p.tensor({"OddStorage", "0", 1}, {1}, {1}); }));
+  CHECK_FAILS(CheckpointError, "unknown type 'torch.OddStorage'", parse_one([&](PickleWriter& p) {
+                p.tensor({"OddStorage", "0", 1}, {1}, {1});
+              }));
 }
 
 TEST_CASE("torch: _rebuild_tensor_v3 takes the type from its argument") {
@@ -143,7 +152,12 @@ TEST_CASE("torch: _rebuild_tensor_v3 takes the type from its argument") {
 
 TEST_CASE("torch: parameters, the oldest tensors, and shared storages") {
   auto const read = parse_one([](PickleWriter& p) {
-    p.global("torch._utils", "_rebuild_parameter").mark().tensor(six_floats, {2}, {1}).op('\x88').ordered_dict().op("tR");
+    p.global("torch._utils", "_rebuild_parameter")
+        .mark()
+        .tensor(six_floats, {2}, {1})
+        .op('\x88')
+        .ordered_dict()
+        .op("tR");
     p.text("old").global("torch._utils", "_rebuild_tensor").mark().storage(six_floats);
     p.integer(2).integers({2}).integers({1}).op("tR").put(9);
     p.text("again").get(9);
@@ -197,9 +211,11 @@ TEST_CASE("torch: the model part is found") {
 
 TEST_CASE("torch: files without named tensors say what they hold") {
   CHECK_FAILS(CheckpointError, "holds no tensors; it is empty", parse(PickleWriter().op('}').stop(), {}));
-  CHECK_FAILS(CheckpointError, "its entries are 'epoch'", parse(PickleWriter().op("}(").text("epoch").integer(1).op('u').stop(), {}));
+  CHECK_FAILS(CheckpointError, "its entries are 'epoch'",
+              parse(PickleWriter().op("}(").text("epoch").integer(1).op('u').stop(), {}));
   CHECK_FAILS(CheckpointError, "holds no dictionary", parse(PickleWriter().op(']').stop(), {}));
-  CHECK_FAILS(CheckpointError, "holds no dictionary", parse(PickleWriter().tensor(six_floats, {1}, {1}).stop(), {{"0", six}}));
+  CHECK_FAILS(CheckpointError, "holds no dictionary",
+              parse(PickleWriter().tensor(six_floats, {1}, {1}).stop(), {{"0", six}}));
   auto const whole = PickleWriter().global("my.models", "Net").op(")\x81}b.").bytes;
   CHECK_FAILS(CheckpointError, "an object of the class 'my.models.Net', expected named tensors", parse(whole, {}));
   CHECK_FAILS(CheckpointError, "'my.models.Net'",
@@ -207,8 +223,11 @@ TEST_CASE("torch: files without named tensors say what they hold") {
 }
 
 TEST_CASE("torch: unknown classes beside the tensors are passed over") {
-  auto const survives = [](std::function<void(PickleWriter&)> const& write) { return parse_beside(write).tensors.size() == 1; };
-  CHECK(survives([](PickleWriter& p) { p.global("argparse", "Namespace").op(")\x81}(").text("lr").integer(1).op("ub"); }));
+  auto const survives = [](std::function<void(PickleWriter&)> const& write) {
+    return parse_beside(write).tensors.size() == 1;
+  };
+  CHECK(survives(
+      [](PickleWriter& p) { p.global("argparse", "Namespace").op(")\x81}(").text("lr").integer(1).op("ub"); }));
   CHECK(survives([](PickleWriter& p) { p.global("numpy.core.multiarray", "scalar").op('(').integer(1).op("tR"); }));
   CHECK(survives([](PickleWriter& p) { p.global("my", "Dict").op(")\x81(").text("a").integer(1).op('u'); }));
   CHECK(survives([](PickleWriter& p) { p.global("my", "List").op(")\x81(").integer(1).op('e'); }));
@@ -224,7 +243,8 @@ TEST_CASE("torch: unknown classes beside the tensors are passed over") {
   CHECK(survives([](PickleWriter& p) { p.op("U\x03zzz"); }));
   CHECK(survives([](PickleWriter& p) { p.op("N0(NN1N"); }));  // values that are dropped again
   // But a tensor of an unknown make must not vanish silently.
-  CHECK_FAILS(CheckpointError, "'other' is a tensor made by 'torch._utils._rebuild_qtensor'", parse_beside([](PickleWriter& p) {
+  CHECK_FAILS(CheckpointError, "'other' is a tensor made by 'torch._utils._rebuild_qtensor'",
+              parse_beside([](PickleWriter& p) {
                 p.global("torch._utils", "_rebuild_qtensor").mark().storage(six_floats).op("tR");
               }));
   // A storage that only such entries use may be missing from the archive.
@@ -235,15 +255,29 @@ TEST_CASE("torch: names that could run code are refused wherever they occur") {
   struct Bad {
     char const *module, *name;
   };
-  for (auto const& [module, name] :
-       {Bad{"os", "system"}, {"posix", "system"}, {"nt", "system"}, {"sys", "exit"}, {"subprocess", "Popen"},
-        {"builtins", "eval"}, {"builtins", "exec"}, {"__builtin__", "eval"}, {"builtins", "getattr"},
-        {"builtins", "__import__"}, {"os.path", "join"}, {"shutil", "rmtree"}, {"runpy", "run_path"},
-        {"importlib", "import_module"}, {"ctypes", "CDLL"}, {"pickle", "loads"}, {"socket", "socket"}}) {
-    std::string const full = "names '" + std::string(module) + "." + name + "', which could run code";
-    CHECK_FAILS(CheckpointError, full, parse_beside([&](PickleWriter& p) { p.global(module, name); }));
-    CHECK_FAILS(CheckpointError, full, parse_beside([&](PickleWriter& p) { p.global(module, name).text("ls").op("\x85R"); }));
-    CHECK_FAILS(CheckpointError, full, parse_beside([&](PickleWriter& p) { p.text(module).text(name).op('\x93'); }));
+  for (auto const& bad : {Bad{"os", "system"},
+                          {"posix", "system"},
+                          {"nt", "system"},
+                          {"sys", "exit"},
+                          {"subprocess", "Popen"},
+                          {"builtins", "eval"},
+                          {"builtins", "exec"},
+                          {"__builtin__", "eval"},
+                          {"builtins", "getattr"},
+                          {"builtins", "__import__"},
+                          {"os.path", "join"},
+                          {"shutil", "rmtree"},
+                          {"runpy", "run_path"},
+                          {"importlib", "import_module"},
+                          {"ctypes", "CDLL"},
+                          {"pickle", "loads"},
+                          {"socket", "socket"}}) {
+    std::string const full = "names '" + std::string(bad.module) + "." + bad.name + "', which could run code";
+    CHECK_FAILS(CheckpointError, full, parse_beside([&](PickleWriter& p) { p.global(bad.module, bad.name); }));
+    CHECK_FAILS(CheckpointError, full,
+                parse_beside([&](PickleWriter& p) { p.global(bad.module, bad.name).text("ls").op("\x85R"); }));
+    CHECK_FAILS(CheckpointError, full,
+                parse_beside([&](PickleWriter& p) { p.text(bad.module).text(bad.name).op('\x93'); }));
   }
   CHECK_FAILS(CheckpointError, "test.pth", parse_beside([](PickleWriter& p) { p.global("os", "system"); }));
 }
@@ -252,11 +286,20 @@ TEST_CASE("torch: opcodes that weights never need are refused by name") {
   struct Bad {
     char const *code, *name;
   };
-  for (auto const& [code, name] : {Bad{"i", "0x69 INST"}, {"o", "0x6f OBJ"}, {"P", "0x50 PERSID"}, {"\x82", "0x82 EXT1"},
-                                   {"\x83", "0x83 EXT2"}, {"\x84", "0x84 EXT4"}, {"\x92", "0x92 NEWOBJ_EX"},
-                                   {"\x96", "0x96 BYTEARRAY8"}, {"\x97", "0x97 NEXT_BUFFER"}, {"\x98", "0x98 READONLY"},
-                                   {"I", "opcode 0x49,"}, {"S", "opcode 0x53,"}, {"\xff", "opcode 0xff,"}}) {
-    CHECK_FAILS(CheckpointError, name, parse_beside([&](PickleWriter& p) { p.op(code); }));
+  for (auto const& bad : {Bad{"i", "0x69 INST"},
+                          {"o", "0x6f OBJ"},
+                          {"P", "0x50 PERSID"},
+                          {"\x82", "0x82 EXT1"},
+                          {"\x83", "0x83 EXT2"},
+                          {"\x84", "0x84 EXT4"},
+                          {"\x92", "0x92 NEWOBJ_EX"},
+                          {"\x96", "0x96 BYTEARRAY8"},
+                          {"\x97", "0x97 NEXT_BUFFER"},
+                          {"\x98", "0x98 READONLY"},
+                          {"I", "opcode 0x49,"},
+                          {"S", "opcode 0x53,"},
+                          {"\xff", "opcode 0xff,"}}) {
+    CHECK_FAILS(CheckpointError, bad.name, parse_beside([&](PickleWriter& p) { p.op(bad.code); }));
   }
   CHECK_FAILS(CheckpointError, "only the classes of tensors are accepted",
               parse_beside([](PickleWriter& p) { p.text("my").text("Thing").op('\x93'); }));
@@ -324,7 +367,8 @@ TEST_CASE("torch: cycles and repetition are harmless") {
   for (int i = 0; i < 999'999; ++i) chain += 'a';
   chain += PickleWriter().text("w").tensor(six_floats, {1}, {1}).op('u').stop().substr(2);
   CHECK(parse(chain, {{"0", six}}).tensors.size() == 1);
-  CHECK_FAILS(CheckpointError, "more than 4000000 objects", parse("\x80\x02" + std::string(4'000'001, 'N') + ".", Storages{}));
+  CHECK_FAILS(CheckpointError, "more than 4000000 objects",
+              parse("\x80\x02" + std::string(4'000'001, 'N') + ".", Storages{}));
 }
 
 TEST_CASE("torch: TorchScript modules become dotted names, hints become metadata") {
@@ -345,8 +389,10 @@ TEST_CASE("torch: TorchScript modules become dotted names, hints become metadata
   scalar("context_length", "2");
   scalar("vocab_size", "3");
   p.text("sizes").global("torch.jit._pickle", "build_intlist").integers({1, 2}).op("\x85R");
-  auto records = torch_records(p.op("ub").stop(), {{"0", six}, {"1", raw(std::int64_t{224})}, {"2", raw(std::int64_t{77})},
-                                                   {"3", raw(std::int64_t{49408})}}, "ViT");
+  auto records = torch_records(
+      p.op("ub").stop(),
+      {{"0", six}, {"1", raw(std::int64_t{224})}, {"2", raw(std::int64_t{77})}, {"3", raw(std::int64_t{49408})}},
+      "ViT");
   records.push_back({"ViT/constants.pkl", "\x80\x02)."});
   auto const read = parse(zip_archive(records));
   CHECK(read.container == "torchscript");
@@ -361,7 +407,14 @@ TEST_CASE("torch: TorchScript modules become dotted names, hints become metadata
 
 TEST_CASE("torch: TorchScript modules that contain themselves or repeat") {
   PickleWriter cyclic;
-  cyclic.global("__torch__.M", "M").op(")\x81").put(1).op("}(").text("self").get(1).text("w").tensor(six_floats, {1}, {1});
+  cyclic.global("__torch__.M", "M")
+      .op(")\x81")
+      .put(1)
+      .op("}(")
+      .text("self")
+      .get(1)
+      .text("w")
+      .tensor(six_floats, {1}, {1});
   CHECK(parse(cyclic.op("ub").stop(), {{"0", six}}).tensors.size() == 1);
 
   PickleWriter doubling;  // each level holds the level below twice
@@ -383,7 +436,9 @@ TEST_CASE("torch: TorchScript modules that contain themselves or repeat") {
 }
 
 TEST_CASE("torch zip: archives are accepted as producers write them") {
-  auto const records = [](std::string const& folder = "archive") { return torch_records(ordinary(), {{"0", six}}, folder); };
+  auto const records = [](std::string const& folder = "archive") {
+    return torch_records(ordinary(), {{"0", six}}, folder);
+  };
   CHECK(parse(zip_archive(records("any name.v2"))).tensors.size() == 1);
   auto described = records();
   for (auto& r : described) {
@@ -391,7 +446,8 @@ TEST_CASE("torch zip: archives are accepted as producers write them") {
     r.local_extra = raw(std::uint16_t{0x4246}, std::uint16_t{3}) + "ZZZ";
   }
   CHECK(parse(zip_archive(described, {.large = true})).tensors.size() == 1);
-  CHECK(parse(zip_archive(records(), {.entries = 0xffff, .offset = 0xffffffff, .size = 0xffffffff, .large = true})).tensors.size() == 1);
+  CHECK(parse(zip_archive(records(), {.entries = 0xffff, .offset = 0xffffffff, .size = 0xffffffff, .large = true}))
+            .tensors.size() == 1);
   auto extra = records();
   extra.push_back({"archive/.format_version", "1"});
   extra.push_back({"archive/.data/serialization_id", "123"});
@@ -437,10 +493,14 @@ TEST_CASE("torch zip: lying directories") {
     return zip_archive(records);
   };
   CHECK_FAILS(CheckpointError, "two different sizes", parse(with(1, [](ZipRecord& r) { r.size = 5; })));
-  CHECK_FAILS(CheckpointError, "reaches beyond the data", parse(with(1, [](ZipRecord& r) { r.size = r.compressed = 1'000'000; })));
-  CHECK_FAILS(CheckpointError, "contradicts the directory", parse(with(1, [](ZipRecord& r) { r.size = r.compressed = 20; })));
-  CHECK_FAILS(CheckpointError, "contradicts the directory", parse(with(1, [](ZipRecord& r) { r.local_name = "archive/data/1"; })));
-  CHECK_FAILS(CheckpointError, "no header where the directory says", parse(with(1, [](ZipRecord& r) { r.offset = 7; })));
+  CHECK_FAILS(CheckpointError, "reaches beyond the data",
+              parse(with(1, [](ZipRecord& r) { r.size = r.compressed = 1'000'000; })));
+  CHECK_FAILS(CheckpointError, "contradicts the directory",
+              parse(with(1, [](ZipRecord& r) { r.size = r.compressed = 20; })));
+  CHECK_FAILS(CheckpointError, "contradicts the directory",
+              parse(with(1, [](ZipRecord& r) { r.local_name = "archive/data/1"; })));
+  CHECK_FAILS(CheckpointError, "no header where the directory says",
+              parse(with(1, [](ZipRecord& r) { r.offset = 7; })));
   CHECK_FAILS(CheckpointError, "no header where", parse(with(1, [](ZipRecord& r) { r.offset = 4'000'000'000; })));
   CHECK_FAILS(CheckpointError, "contradicts the directory", parse(with(1, [](ZipRecord& r) { r.offset = 0; })));
   CHECK_FAILS(CheckpointError, "is encrypted", parse(with(1, [](ZipRecord& r) { r.flags = 1; })));
@@ -457,11 +517,14 @@ TEST_CASE("torch zip: lying directories") {
                 r.size = r.compressed = 0xffffffff;
                 r.extra = raw(std::uint16_t{1}, std::uint16_t{99});
               })));
-  for (auto const* name : {"../archive/data/0", "/archive/data/0", "archive/../0", "archive\\data\\0", "archive/..", ""}) {
+  for (auto const* name :
+       {"../archive/data/0", "/archive/data/0", "archive/../0", "archive\\data\\0", "archive/..", ""}) {
     CHECK_FAILS(CheckpointError, "not a plain relative path", parse(with(1, [&](ZipRecord& r) { r.name = name; })));
   }
-  CHECK_FAILS(CheckpointError, "two records are named 'archive/version'", parse(with(1, [](ZipRecord& r) { r.name = "archive/version"; })));
-  CHECK_FAILS(CheckpointError, "is compressed, which torch.save never does", parse(with(1, [](ZipRecord& r) { r.method = 8; })));
+  CHECK_FAILS(CheckpointError, "two records are named 'archive/version'",
+              parse(with(1, [](ZipRecord& r) { r.name = "archive/version"; })));
+  CHECK_FAILS(CheckpointError, "is compressed, which torch.save never does",
+              parse(with(1, [](ZipRecord& r) { r.method = 8; })));
 }
 
 TEST_CASE("torch zip: end records that lie") {
@@ -512,7 +575,8 @@ TEST_CASE("torch zip: a deflated pickle is read, bombs are not") {
   };
   auto const text = write(ordinary() + std::string(100, 'x'), six, false);
   CHECK(to_float(parse(text).tensors.at("w")) == Floats{0, 1, 2, 3, 4, 5});
-  CHECK_FAILS(CheckpointError, "the record 'a/data/0' is compressed", parse(write(ordinary(), std::string(100'000, 'x'), true)));
+  CHECK_FAILS(CheckpointError, "the record 'a/data/0' is compressed",
+              parse(write(ordinary(), std::string(100'000, 'x'), true)));
 
   auto damaged = text;
   damaged[50] = static_cast<char>(damaged[50] ^ 0x55);
@@ -524,8 +588,10 @@ TEST_CASE("torch zip: a deflated pickle is read, bombs are not") {
     records[0] = {"archive/data.pkl", data, 8, 8, size};
     return zip_archive(records);
   };
-  CHECK_FAILS(CheckpointError, "unpacks to 4000000000 bytes, expected at most 268435456", parse(promise("1234567890", 4'000'000'000)));
-  CHECK_FAILS(CheckpointError, "promises 200000000 bytes out of 10, which cannot be true", parse(promise("1234567890", 200'000'000)));
+  CHECK_FAILS(CheckpointError, "unpacks to 4000000000 bytes, expected at most 268435456",
+              parse(promise("1234567890", 4'000'000'000)));
+  CHECK_FAILS(CheckpointError, "promises 200000000 bytes out of 10, which cannot be true",
+              parse(promise("1234567890", 200'000'000)));
   CHECK_FAILS(CheckpointError, "is damaged", parse(promise("1234567890", 5000)));
   auto records = torch_records(ordinary(), {{"0", six}});
   records[0].method = 14;
@@ -553,14 +619,20 @@ TEST_CASE("torch legacy: tensors, views and storages in the order of the list") 
   CHECK_FAILS(CheckpointError, "big-endian machine", parse(torch_legacy(pickle, storages, false)));
   CHECK_FAILS(CheckpointError, "announces 9223372036854775807 elements in the storage 'a'",
               parse(torch_legacy(pickle, {{"a", raw(std::numeric_limits<std::int64_t>::max()) + six}})));
-  CHECK_FAILS(CheckpointError, "announces -1 elements", parse(torch_legacy(pickle, {{"a", raw(std::int64_t{-1}) + six}})));
+  CHECK_FAILS(CheckpointError, "announces -1 elements",
+              parse(torch_legacy(pickle, {{"a", raw(std::int64_t{-1}) + six}})));
   CHECK_FAILS(CheckpointError, "lists the storage 'c', which nothing uses", parse(torch_legacy(pickle, {{"c", six}})));
   CHECK_FAILS(CheckpointError, "lists the storage 'a' twice",
               parse(torch_legacy(pickle, {{"a", raw(std::int64_t{6}) + six}, {"a", raw(std::int64_t{6}) + six}})));
   CHECK_FAILS(CheckpointError, "has 12 bytes, expected 24",
-              parse(torch_legacy(pickle, {{"a", raw(std::int64_t{3}) + six.substr(12)}, {"b", raw(std::int64_t{1}, std::int64_t{1})}})));
-  auto const view = PickleWriter().op("}(").text("v")
-      .tensor({"FloatStorage", "a", 6, "torch", std::vector<std::int64_t>{4, 3}, true}, {1}, {1}).op('u').stop();
+              parse(torch_legacy(pickle, {{"a", raw(std::int64_t{3}) + six.substr(12)},
+                                          {"b", raw(std::int64_t{1}, std::int64_t{1})}})));
+  auto const view = PickleWriter()
+                        .op("}(")
+                        .text("v")
+                        .tensor({"FloatStorage", "a", 6, "torch", std::vector<std::int64_t>{4, 3}, true}, {1}, {1})
+                        .op('u')
+                        .stop();
   CHECK_FAILS(CheckpointError, "view that reaches outside", parse(torch_legacy(view, storages)));
   auto magic = text;
   magic.replace(magic.find(raw(std::uint16_t{1001})), 2, raw(std::uint16_t{1002}));
@@ -589,7 +661,9 @@ TEST_CASE("torch: files that PyTorch wrote hold the tensors of their safetensors
     CHECK(openai.metadata.at("context_length") == "77");
     REQUIRE(openai.tensors.size() == expected.tensors.size());
     bool half = false;
-    for (auto const& [name, tensor] : expected.tensors) {
+    for (auto const& entry : expected.tensors) {
+      auto const& name = entry.first;
+      auto const& tensor = entry.second;
       INFO(name);
       REQUIRE(openai.tensors.contains(name));
       CHECK(openai.tensors.at(name).shape == tensor.shape);

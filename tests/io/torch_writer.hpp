@@ -97,7 +97,8 @@ inline std::string zip_archive(std::vector<ZipRecord> const& records, ZipEnd con
     auto const begin = static_cast<U32>(file.size());
     auto const& local = r.local_name.value_or(r.name);
     auto const stored = static_cast<U32>(r.data.size());
-    auto const size = static_cast<U32>(r.size.value_or(stored)), compressed = static_cast<U32>(r.compressed.value_or(stored));
+    auto const size = static_cast<U32>(r.size.value_or(stored)),
+               compressed = static_cast<U32>(r.compressed.value_or(stored));
     file += raw(U32{0x04034b50}, U16{0}, r.flags, r.method, U32{0}, r.crc, (r.flags & 8) != 0 ? U32{0} : stored,
                 (r.flags & 8) != 0 ? U32{0} : (r.method == 0 ? stored : size), static_cast<U16>(local.size()),
                 static_cast<U16>(r.local_extra.size()));
@@ -135,7 +136,8 @@ inline std::vector<ZipRecord> torch_records(std::string const& pickle,
 }
 
 /// The form before PyTorch 1.6.
-inline std::string torch_legacy(std::string const& pickle, std::vector<std::pair<std::string, std::string>> const& storages,
+inline std::string torch_legacy(std::string const& pickle,
+                                std::vector<std::pair<std::string, std::string>> const& storages,
                                 bool little_endian = true) {
   std::string file("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15);
   file += PickleWriter().op('M').op(raw(std::uint16_t{1001})).stop();

@@ -32,21 +32,34 @@ inline constexpr std::string_view npy_magic{"\x93NUMPY", 6};
 /// NumPy's letter and size of a type, without the byte order; empty if NumPy has none.
 constexpr std::string_view npy_code(DType dtype) {
   switch (dtype) {
-    case DType::boolean: return "b1";
-    case DType::u8: return "u1";
-    case DType::i8: return "i1";
-    case DType::u16: return "u2";
-    case DType::i16: return "i2";
-    case DType::f16: return "f2";
-    case DType::u32: return "u4";
-    case DType::i32: return "i4";
-    case DType::f32: return "f4";
-    case DType::u64: return "u8";
-    case DType::i64: return "i8";
-    case DType::f64: return "f8";
+    case DType::boolean:
+      return "b1";
+    case DType::u8:
+      return "u1";
+    case DType::i8:
+      return "i1";
+    case DType::u16:
+      return "u2";
+    case DType::i16:
+      return "i2";
+    case DType::f16:
+      return "f2";
+    case DType::u32:
+      return "u4";
+    case DType::i32:
+      return "i4";
+    case DType::f32:
+      return "f4";
+    case DType::u64:
+      return "u8";
+    case DType::i64:
+      return "i8";
+    case DType::f64:
+      return "f8";
     case DType::bf16:
     case DType::f8_e4m3:
-    case DType::f8_e5m2: return "";
+    case DType::f8_e5m2:
+      return "";
   }
   return "";
 }

@@ -86,8 +86,8 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
   virtual void on_key(std::string& name) = 0;
   virtual void on_number(std::uint64_t value) = 0;
   virtual void on_string(std::string& value) = 0;
-  virtual void on_open(bool object) = 0;            // called before depth() grows
-  virtual void on_close() = 0;                      // called after depth() shrank
+  virtual void on_open(bool object) = 0;  // called before depth() grows
+  virtual void on_close() = 0;            // called after depth() shrank
   virtual void on_other(std::string_view kind) = 0;
 
  private:
@@ -255,21 +255,36 @@ inline bool is_foreign_safetensors_dtype(std::string_view name) {
 /// Place of a type in files written by the reference library: larger alignment first, then its own list, reversed.
 inline int safetensors_rank(DType dtype) {
   switch (dtype) {
-    case DType::boolean: return 0;
-    case DType::u8: return 1;
-    case DType::i8: return 2;
-    case DType::f8_e5m2: return 3;
-    case DType::f8_e4m3: return 4;
-    case DType::i16: return 5;
-    case DType::u16: return 6;
-    case DType::f16: return 7;
-    case DType::bf16: return 8;
-    case DType::i32: return 9;
-    case DType::u32: return 10;
-    case DType::f32: return 11;
-    case DType::f64: return 12;
-    case DType::i64: return 13;
-    case DType::u64: return 14;
+    case DType::boolean:
+      return 0;
+    case DType::u8:
+      return 1;
+    case DType::i8:
+      return 2;
+    case DType::f8_e5m2:
+      return 3;
+    case DType::f8_e4m3:
+      return 4;
+    case DType::i16:
+      return 5;
+    case DType::u16:
+      return 6;
+    case DType::f16:
+      return 7;
+    case DType::bf16:
+      return 8;
+    case DType::i32:
+      return 9;
+    case DType::u32:
+      return 10;
+    case DType::f32:
+      return 11;
+    case DType::f64:
+      return 12;
+    case DType::i64:
+      return 13;
+    case DType::u64:
+      return 14;
   }
   return 0;
 }
@@ -369,8 +384,7 @@ inline NamedTensors parse_safetensors(std::span<std::byte const> content, std::s
     require<CheckpointError>(*size == end - begin, where, ": ", key, " has ", end - begin, " bytes, expected ", *size,
                              " from its dtype ", *entry.dtype, " and its shape");
     placed.push_back({begin, end, name});
-    result.tensors.emplace(name,
-                           TensorBytes{*dtype, std::move(*entry.shape), data.subspan(begin, end - begin), owner});
+    result.tensors.emplace(name, TensorBytes{*dtype, std::move(*entry.shape), data.subspan(begin, end - begin), owner});
   }
   std::sort(placed.begin(), placed.end(), [](Placed const& a, Placed const& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);

@@ -92,16 +92,36 @@ inline std::vector<float> to_float(TensorBytes const& tensor) {
   };
   using detail::load_element;
   switch (tensor.dtype) {
-    case DType::boolean: convert(1, [](auto* p) { return *p != std::byte{0} ? 1 : 0; }); break;
-    case DType::u8: convert(1, load_element<std::uint8_t>); break;
-    case DType::i8: convert(1, load_element<std::int8_t>); break;
-    case DType::u16: convert(2, load_element<std::uint16_t>); break;
-    case DType::i16: convert(2, load_element<std::int16_t>); break;
-    case DType::u32: convert(4, load_element<std::uint32_t>); break;
-    case DType::i32: convert(4, load_element<std::int32_t>); break;
-    case DType::u64: convert(8, load_element<std::uint64_t>); break;
-    case DType::i64: convert(8, load_element<std::int64_t>); break;
-    case DType::f64: convert(8, load_element<double>); break;
+    case DType::boolean:
+      convert(1, [](auto* p) { return *p != std::byte{0} ? 1 : 0; });
+      break;
+    case DType::u8:
+      convert(1, load_element<std::uint8_t>);
+      break;
+    case DType::i8:
+      convert(1, load_element<std::int8_t>);
+      break;
+    case DType::u16:
+      convert(2, load_element<std::uint16_t>);
+      break;
+    case DType::i16:
+      convert(2, load_element<std::int16_t>);
+      break;
+    case DType::u32:
+      convert(4, load_element<std::uint32_t>);
+      break;
+    case DType::i32:
+      convert(4, load_element<std::int32_t>);
+      break;
+    case DType::u64:
+      convert(8, load_element<std::uint64_t>);
+      break;
+    case DType::i64:
+      convert(8, load_element<std::int64_t>);
+      break;
+    case DType::f64:
+      convert(8, load_element<double>);
+      break;
     case DType::f32:
       if (!values.empty()) std::memcpy(values.data(), bytes, tensor.bytes.size());
       break;

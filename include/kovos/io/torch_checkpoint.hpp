@@ -58,14 +58,19 @@ class TorchTensors {
     auto const& pickle = file_.pickle;
     std::uint32_t const model = unwrap(pickle.root);
     switch (pickle[model].kind) {
-      case Kind::script_object: walk_script(model); break;
-      case Kind::dictionary: walk_dictionary(model); break;
+      case Kind::script_object:
+        walk_script(model);
+        break;
+      case Kind::dictionary:
+        walk_dictionary(model);
+        break;
       case Kind::opaque:
       case Kind::global:
         fail<CheckpointError>(where_, " holds an object of the class ", name_of_class(pickle[model]),
                               ", expected named tensors: in Python, torch.save(model.state_dict(), ...) writes them");
       default:
-        fail<CheckpointError>(where_, " holds no dictionary, expected named tensors: in Python, "
+        fail<CheckpointError>(where_,
+                              " holds no dictionary, expected named tensors: in Python, "
                               "torch.save(model.state_dict(), ...) writes them");
     }
     take_hints();
@@ -303,8 +308,8 @@ inline NamedTensors parse_torch_zip(std::span<std::byte const> content, std::str
   for (auto const* name : {"/version", "/.data/version"}) {
     auto const version = small_record(archive, folder + name);
     if (!version) continue;
-    bool const digits = !version->empty() && version->size() <= 2 &&
-                        version->find_first_not_of("0123456789") == std::string::npos;
+    bool const digits =
+        !version->empty() && version->size() <= 2 && version->find_first_not_of("0123456789") == std::string::npos;
     require<CheckpointError>(digits && std::stoi(*version) >= 1 && std::stoi(*version) <= 10, where,
                              " has the archive version ", in_quotes(*version), ", expected 1 to 10");
   }

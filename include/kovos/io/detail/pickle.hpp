@@ -112,10 +112,10 @@ struct PickleNode {
   };
   Kind kind = Kind::none;
   PickleGlobal global = PickleGlobal::unknown;
-  bool holds_tensor = false;           // opaque, and made from a tensor or a storage
-  std::int64_t integer = 0;            // value, or index into storages, tensors, torch_types
-  std::string_view module, text;       // of a global or an opaque; text of a text
-  std::vector<std::uint32_t> items;    // elements, or key, value, key, value, ...
+  bool holds_tensor = false;         // opaque, and made from a tensor or a storage
+  std::int64_t integer = 0;          // value, or index into storages, tensors, torch_types
+  std::string_view module, text;     // of a global or an opaque; text of a text
+  std::vector<std::uint32_t> items;  // elements, or key, value, key, value, ...
 };
 
 /// The tree; texts point into the pickle's bytes.
@@ -142,13 +142,13 @@ struct Pickle {
 /// run here, because the same file would be dangerous in Python.
 inline bool is_dangerous_global(std::string_view module, std::string_view name) {
   static constexpr std::array<std::string_view, 31> modules = {
-      "os",      "posix",   "nt",       "sys",        "subprocess", "shutil",  "socket",   "pty",
-      "runpy",   "imp",     "ctypes",   "importlib",  "pickle",     "_pickle", "cPickle",  "marshal",
-      "code",    "codeop",  "pdb",      "bdb",        "timeit",     "asyncio", "cProfile", "multiprocessing",
-      "popen2",  "pip",     "commands", "webbrowser", "operator",   "profile", "_operator"};
+      "os",     "posix",  "nt",       "sys",        "subprocess", "shutil",  "socket",   "pty",
+      "runpy",  "imp",    "ctypes",   "importlib",  "pickle",     "_pickle", "cPickle",  "marshal",
+      "code",   "codeop", "pdb",      "bdb",        "timeit",     "asyncio", "cProfile", "multiprocessing",
+      "popen2", "pip",    "commands", "webbrowser", "operator",   "profile", "_operator"};
   static constexpr std::array<std::string_view, 18> harmless_builtins = {
-      "set", "frozenset", "bytearray", "bytes", "complex", "list",  "dict",    "tuple", "int",
-      "long", "float",    "bool",      "str",   "unicode", "slice", "object", "range", "xrange"};
+      "set",  "frozenset", "bytearray", "bytes", "complex", "list",  "dict",   "tuple", "int",
+      "long", "float",     "bool",      "str",   "unicode", "slice", "object", "range", "xrange"};
   auto const top = module.substr(0, module.find('.'));
   if (top == "builtins" || top == "__builtin__") {
     return std::find(harmless_builtins.begin(), harmless_builtins.end(), name) == harmless_builtins.end();
@@ -173,7 +173,8 @@ class Unpickler {
     if (take_byte() != 0x80) complain("does not begin as a pickle of protocol 2 or later does");
     auto const protocol = take_byte();
     if (protocol < 2 || protocol > 5) complain("has pickle protocol ", unsigned{protocol}, ", expected 2 to 5");
-    while (step()) {}
+    while (step()) {
+    }
     return std::move(result_);
   }
 
@@ -293,20 +294,32 @@ class Unpickler {
   std::string describe(Index index) const {
     auto const& node = result_.nodes[index];
     switch (node.kind) {
-      case Kind::none: return "None";
-      case Kind::boolean: return "a boolean";
-      case Kind::integer: return "an integer";
-      case Kind::text: return "a text";
-      case Kind::tuple: return "a tuple";
-      case Kind::list: return "a list";
-      case Kind::dictionary: return "a dictionary";
+      case Kind::none:
+        return "None";
+      case Kind::boolean:
+        return "a boolean";
+      case Kind::integer:
+        return "an integer";
+      case Kind::text:
+        return "a text";
+      case Kind::tuple:
+        return "a tuple";
+      case Kind::list:
+        return "a list";
+      case Kind::dictionary:
+        return "a dictionary";
       case Kind::storage_type:
-      case Kind::dtype: return "an element type";
-      case Kind::storage: return "a storage";
-      case Kind::tensor: return "a tensor";
-      case Kind::script_object: return "a TorchScript object";
+      case Kind::dtype:
+        return "an element type";
+      case Kind::storage:
+        return "a storage";
+      case Kind::tensor:
+        return "a tensor";
+      case Kind::script_object:
+        return "a TorchScript object";
       case Kind::global:
-      case Kind::opaque: return in_quotes(std::string(node.module) + "." + std::string(node.text));
+      case Kind::opaque:
+        return in_quotes(std::string(node.module) + "." + std::string(node.text));
     }
     return "a value";
   }
@@ -399,8 +412,11 @@ class Unpickler {
       }
     };
     switch (function.global) {
-      case PickleGlobal::dictionary: return make_container(Kind::dictionary, pairs_of(function.text, args));
-      case PickleGlobal::identity: need(1); return args[0];
+      case PickleGlobal::dictionary:
+        return make_container(Kind::dictionary, pairs_of(function.text, args));
+      case PickleGlobal::identity:
+        need(1);
+        return args[0];
       case PickleGlobal::size:
         need(1);
         if (at(args[0]).kind != Kind::tuple && at(args[0]).kind != Kind::list) complain("has a torch.Size of no tuple");
@@ -411,11 +427,18 @@ class Unpickler {
           complain("has a parameter made of ", describe(args[0]), ", expected a tensor");
         }
         return args[0];
-      case PickleGlobal::rebuild_tensor: need(4); return rebuild(args, std::nullopt);
-      case PickleGlobal::rebuild_tensor_v2: need(6); return rebuild(args, std::nullopt);
-      case PickleGlobal::rebuild_tensor_v3: need(7); return rebuild(args, args[6]);
+      case PickleGlobal::rebuild_tensor:
+        need(4);
+        return rebuild(args, std::nullopt);
+      case PickleGlobal::rebuild_tensor_v2:
+        need(6);
+        return rebuild(args, std::nullopt);
+      case PickleGlobal::rebuild_tensor_v3:
+        need(7);
+        return rebuild(args, args[6]);
       case PickleGlobal::script_class:
-      case PickleGlobal::unknown: break;
+      case PickleGlobal::unknown:
+        break;
     }
     return make_opaque(function.module, function.text, holds_tensor(args));
   }
@@ -539,8 +562,10 @@ class Unpickler {
         node.holds_tensor = node.holds_tensor || at(state).kind == Kind::tensor;
         return;
       case Kind::dictionary:
-      case Kind::tensor: return;  // _metadata of a state_dict, Python attributes of a parameter
-      default: complain("gives a state to ", describe(object), ", which has none");
+      case Kind::tensor:
+        return;  // _metadata of a state_dict, Python attributes of a parameter
+      default:
+        complain("gives a state to ", describe(object), ", which has none");
     }
   }
 
@@ -590,43 +615,115 @@ class Unpickler {
         result_.root = pop();
         if (!stack_.empty() || !marks_.empty()) complain("stops with values left over");
         return false;
-      case 0x80: take(1); break;                                        // PROTO
-      case 0x95: take_number<std::uint64_t>(); break;                   // FRAME: a hint for buffered readers
-      case '(': push_mark(); break;                                     // MARK
-      case '0': pop_value_or_mark(); break;                             // POP
-      case '1': pop_to_mark(); break;                                   // POP_MARK
-      case 'N': push(make(Kind::none)); break;                          // NONE
-      case 0x88: push(make(Kind::boolean, 1)); break;                   // NEWTRUE
-      case 0x89: push(make(Kind::boolean, 0)); break;                   // NEWFALSE
-      case 'K': push_integer(take_byte()); break;                       // BININT1
-      case 'M': push_integer(take_number<std::uint16_t>()); break;      // BININT2
-      case 'J': push_integer(take_number<std::int32_t>()); break;       // BININT
-      case 0x8a: push_long(take_byte()); break;                         // LONG1
-      case 0x8b: push_long(take_number<std::uint32_t>()); break;        // LONG4
-      case 'G': take(8), push(make_opaque("builtins", "float")); break;  // BINFLOAT: no tensor needs one
-      case 'X': push_text(take_number<std::uint32_t>()); break;         // BINUNICODE
-      case 0x8c: push_text(take_byte()); break;                         // SHORT_BINUNICODE
-      case 0x8d: push_text(take_number<std::uint64_t>()); break;        // BINUNICODE8
-      case 'U': push_text(take_byte()); break;                          // SHORT_BINSTRING
-      case 'T': push_text(take_number<std::uint32_t>()); break;         // BINSTRING
-      case 'C': push_bytes(take_byte()); break;                         // SHORT_BINBYTES
-      case 'B': push_bytes(take_number<std::uint32_t>()); break;        // BINBYTES
-      case 0x8e: push_bytes(take_number<std::uint64_t>()); break;       // BINBYTES8
-      case '}': push(make_container(Kind::dictionary, {})); break;      // EMPTY_DICT
-      case ']': push(make_container(Kind::list, {})); break;            // EMPTY_LIST
-      case ')': push(make_container(Kind::tuple, {})); break;           // EMPTY_TUPLE
-      case 0x8f: push(make_opaque("builtins", "set")); break;           // EMPTY_SET
-      case 't': push(make_container(Kind::tuple, pop_to_mark())); break;  // TUPLE
-      case 0x85: push_tuple(1); break;                                  // TUPLE1
-      case 0x86: push_tuple(2); break;                                  // TUPLE2
-      case 0x87: push_tuple(3); break;                                  // TUPLE3
-      case 0x91: pop_to_mark(), push(make_opaque("builtins", "frozenset")); break;  // FROZENSET
-      case 'q': remember(take_byte()); break;                           // BINPUT
-      case 'r': remember(take_number<std::uint32_t>()); break;          // LONG_BINPUT
-      case 0x94: remember(memo_.size()); break;                         // MEMOIZE
-      case 'h': recall(take_byte()); break;                             // BINGET
-      case 'j': recall(take_number<std::uint32_t>()); break;            // LONG_BINGET
-      case 's': {                                                       // SETITEM
+      case 0x80:  // PROTO
+        take(1);
+        break;
+      case 0x95:  // FRAME: a hint for buffered readers
+        take_number<std::uint64_t>();
+        break;
+      case '(':  // MARK
+        push_mark();
+        break;
+      case '0':  // POP
+        pop_value_or_mark();
+        break;
+      case '1':  // POP_MARK
+        pop_to_mark();
+        break;
+      case 'N':  // NONE
+        push(make(Kind::none));
+        break;
+      case 0x88:  // NEWTRUE
+        push(make(Kind::boolean, 1));
+        break;
+      case 0x89:  // NEWFALSE
+        push(make(Kind::boolean, 0));
+        break;
+      case 'K':  // BININT1
+        push_integer(take_byte());
+        break;
+      case 'M':  // BININT2
+        push_integer(take_number<std::uint16_t>());
+        break;
+      case 'J':  // BININT
+        push_integer(take_number<std::int32_t>());
+        break;
+      case 0x8a:  // LONG1
+        push_long(take_byte());
+        break;
+      case 0x8b:  // LONG4
+        push_long(take_number<std::uint32_t>());
+        break;
+      case 'G':  // BINFLOAT: no tensor needs one
+        take(8), push(make_opaque("builtins", "float"));
+        break;
+      case 'X':  // BINUNICODE
+        push_text(take_number<std::uint32_t>());
+        break;
+      case 0x8c:  // SHORT_BINUNICODE
+        push_text(take_byte());
+        break;
+      case 0x8d:  // BINUNICODE8
+        push_text(take_number<std::uint64_t>());
+        break;
+      case 'U':  // SHORT_BINSTRING
+        push_text(take_byte());
+        break;
+      case 'T':  // BINSTRING
+        push_text(take_number<std::uint32_t>());
+        break;
+      case 'C':  // SHORT_BINBYTES
+        push_bytes(take_byte());
+        break;
+      case 'B':  // BINBYTES
+        push_bytes(take_number<std::uint32_t>());
+        break;
+      case 0x8e:  // BINBYTES8
+        push_bytes(take_number<std::uint64_t>());
+        break;
+      case '}':  // EMPTY_DICT
+        push(make_container(Kind::dictionary, {}));
+        break;
+      case ']':  // EMPTY_LIST
+        push(make_container(Kind::list, {}));
+        break;
+      case ')':  // EMPTY_TUPLE
+        push(make_container(Kind::tuple, {}));
+        break;
+      case 0x8f:  // EMPTY_SET
+        push(make_opaque("builtins", "set"));
+        break;
+      case 't':  // TUPLE
+        push(make_container(Kind::tuple, pop_to_mark()));
+        break;
+      case 0x85:  // TUPLE1
+        push_tuple(1);
+        break;
+      case 0x86:  // TUPLE2
+        push_tuple(2);
+        break;
+      case 0x87:  // TUPLE3
+        push_tuple(3);
+        break;
+      case 0x91:  // FROZENSET
+        pop_to_mark(), push(make_opaque("builtins", "frozenset"));
+        break;
+      case 'q':  // BINPUT
+        remember(take_byte());
+        break;
+      case 'r':  // LONG_BINPUT
+        remember(take_number<std::uint32_t>());
+        break;
+      case 0x94:  // MEMOIZE
+        remember(memo_.size());
+        break;
+      case 'h':  // BINGET
+        recall(take_byte());
+        break;
+      case 'j':  // LONG_BINGET
+        recall(take_number<std::uint32_t>());
+        break;
+      case 's': {  // SETITEM
         Index const value = pop(), key = pop();
         charge(2);
         set_items(top(), {key, value});
@@ -648,8 +745,10 @@ class Unpickler {
         append(top(), std::move(items));
         break;
       }
-      case 0x90: pop_to_mark(), add_to_set(top()); break;  // ADDITEMS
-      case 'c': {                                          // GLOBAL
+      case 0x90:  // ADDITEMS
+        pop_to_mark(), add_to_set(top());
+        break;
+      case 'c': {  // GLOBAL
         auto const module = take_line(), name = take_line();
         push(global(module, name, false));
         break;
@@ -677,8 +776,11 @@ class Unpickler {
         build(top(), state);
         break;
       }
-      case 'Q': push(persistent(pop())); break;  // BINPERSID
-      default: refuse(opcode);
+      case 'Q':  // BINPERSID
+        push(persistent(pop()));
+        break;
+      default:
+        refuse(opcode);
     }
     return true;
   }
@@ -699,17 +801,38 @@ class Unpickler {
   [[noreturn]] void refuse(std::uint8_t opcode) const {
     std::string_view name;
     switch (opcode) {
-      case 'i': name = "INST"; break;
-      case 'o': name = "OBJ"; break;
-      case 'P': name = "PERSID"; break;
-      case 0x82: name = "EXT1"; break;
-      case 0x83: name = "EXT2"; break;
-      case 0x84: name = "EXT4"; break;
-      case 0x92: name = "NEWOBJ_EX"; break;
-      case 0x96: name = "BYTEARRAY8"; break;
-      case 0x97: name = "NEXT_BUFFER"; break;
-      case 0x98: name = "READONLY_BUFFER"; break;
-      default: break;
+      case 'i':
+        name = "INST";
+        break;
+      case 'o':
+        name = "OBJ";
+        break;
+      case 'P':
+        name = "PERSID";
+        break;
+      case 0x82:
+        name = "EXT1";
+        break;
+      case 0x83:
+        name = "EXT2";
+        break;
+      case 0x84:
+        name = "EXT4";
+        break;
+      case 0x92:
+        name = "NEWOBJ_EX";
+        break;
+      case 0x96:
+        name = "BYTEARRAY8";
+        break;
+      case 0x97:
+        name = "NEXT_BUFFER";
+        break;
+      case 0x98:
+        name = "READONLY_BUFFER";
+        break;
+      default:
+        break;
     }
     constexpr std::string_view digits = "0123456789abcdef";
     std::string const code{'0', 'x', digits[opcode >> 4], digits[opcode & 15]};
