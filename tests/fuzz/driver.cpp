@@ -2,10 +2,10 @@
 
 // Runs a fuzz harness without a fuzzer, with any compiler:
 //
-//     harness [--mutations N] [--first K] [--verbose] FILE|FOLDER...
+//     harness [--mutations=N] [--first=K] [--verbose] FILE|FOLDER...
 //
 // Each file is replayed as it is and then N times mutated. Mutation K of a file is always the same, so that
-// `--first K --mutations 1` repeats one that failed; `--verbose` prints K before each.
+// `--first=K --mutations=1` repeats one that failed; `--verbose` prints K before each.
 
 #include <algorithm>
 #include <array>
@@ -104,8 +104,10 @@ int main(int count, char** arguments) {
   std::vector<std::filesystem::path> files;
   for (int i = 1; i < count; ++i) {
     std::string const argument = arguments[i];
-    if ((argument == "--mutations" || argument == "--first") && i + 1 < count) {
-      (argument == "--first" ? options.first : options.mutations) = std::stoull(arguments[++i]);
+    if (argument.starts_with("--mutations=")) {
+      options.mutations = std::stoull(argument.substr(12));
+    } else if (argument.starts_with("--first=")) {
+      options.first = std::stoull(argument.substr(8));
     } else if (argument == "--verbose") {
       options.verbose = true;
     } else if (std::filesystem::is_directory(argument)) {
@@ -117,7 +119,7 @@ int main(int count, char** arguments) {
     }
   }
   if (files.empty()) {
-    std::cerr << "usage: " << arguments[0] << " [--mutations N] [--first K] [--verbose] FILE|FOLDER...\n";
+    std::cerr << "usage: " << arguments[0] << " [--mutations=N] [--first=K] [--verbose] FILE|FOLDER...\n";
     return 2;
   }
   std::sort(files.begin(), files.end());
