@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Finds what Kovos can use. Kokkos: installed, or fetched from the upstream release and built, or a clear error.
 include(FetchContent)
-include(KovosUtf8proc)
+include(KovosLibraries)
 
 find_package(Kokkos 4.6 CONFIG QUIET)
 set(KOVOS_KOKKOS_FETCHED OFF)
@@ -27,7 +27,6 @@ endif()
 
 find_package(ZLIB QUIET)
 find_package(nlohmann_json QUIET)
-find_package(libzip QUIET)
 find_package(PNG QUIET)
 find_package(JPEG QUIET)
 find_package(Eigen3 QUIET NO_MODULE)
@@ -49,7 +48,7 @@ function(kovos_has name)
   endif()
 endfunction()
 
-kovos_has(IO nlohmann_json::nlohmann_json libzip::zip ZLIB::ZLIB)
+kovos_has(IO nlohmann_json::nlohmann_json kovos::zip ZLIB::ZLIB)
 kovos_has(IMAGE PNG::PNG JPEG::JPEG ZLIB::ZLIB)
 kovos_has(TEXT nlohmann_json::nlohmann_json kovos::utf8proc ZLIB::ZLIB)
 kovos_has(EIGEN Eigen3::Eigen)

@@ -81,7 +81,7 @@ int run(Options const& o) {
   options.keep_scores = o.scores;
   options.background_from = o.background_from;
   if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
-    options.background_from = benchmark->background_from;
+    options.background_from = benchmark->background_from.value_or(0);
 
   auto const model = AnyModel<>::load(o.model, optional_path(o.vocabulary),
                                       o.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
