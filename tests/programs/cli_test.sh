@@ -68,7 +68,7 @@ for arguments in "--classes sky,,tree" "--classes Sky,sky" "--classes missing.tx
   expect 1 'kovos: ' "$kovos" segment --model demo.safetensors --image pictures $arguments --output none
 done
 absent none
-expect 1 'No such file' "$kovos" segment --model missing.safetensors --image pictures --classes sky --output none
+expect 1 'does not exist' "$kovos" segment --model missing.safetensors --image pictures --classes sky --output none
 expect 1 'directory' "$kovos" segment --model "$work" --image pictures --classes sky --output none
 head -c 5000 demo.safetensors > cut.safetensors; cp merges.txt cut_merges.txt
 expect 1 'cut.safetensors' "$kovos" segment --model cut.safetensors --image pictures --classes sky --output none
@@ -76,9 +76,9 @@ expect 1 'not CAT-Seg or CLIP' "$kovos" segment --model "$data/checkpoints/tiny_
 expect 1 'cannot segment' "$kovos" segment --model "$data/checkpoints/tiny_clip.safetensors" --image pictures --classes sky --output none
 expect 1 'no preset has this geometry' "$kovos" segment --model "$data/checkpoints/tiny.safetensors" --image pictures --classes sky --output none
 mkdir -p lonely && cp demo.safetensors lonely/
-expect 1 "CLIP's vocabulary was not found" "$kovos" segment --model lonely/demo.safetensors --image pictures --classes sky --output none
+expect 1 "no CLIP vocabulary found" "$kovos" segment --model lonely/demo.safetensors --image pictures --classes sky --output none
 expect 0 '' "$kovos" segment --model lonely/demo.safetensors --vocabulary merges.txt --image pictures/a.png --classes sky --output out "${small[@]}"
-expect 1 'tokens long' "$kovos" segment --model demo.safetensors --image pictures --classes "$(printf '1%.0s' {1..90})" --output none
+expect 1 'the model reads at most 77' "$kovos" segment --model demo.safetensors --image pictures --classes "$(printf '1%.0s' {1..90})" --output none
 absent none
 echo blocked > blocked
 expect 1 'output folder' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes sky --output blocked
