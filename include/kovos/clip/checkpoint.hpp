@@ -3,7 +3,7 @@
 
 #include <Kokkos_Core.hpp>
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -246,24 +246,42 @@ inline bool all_finite(float const* data, std::size_t count) {
   return bad == 0;
 }
 
-/// The bytes as a tensor of T: shared if they already are that, converted otherwise.
-template <class T, class Shape>
-Tensor<T const, Shape> as_host_tensor(TensorBytes const& from, Shape extents) {
-  auto const address = reinterpret_cast<std::uintptr_t>(from.bytes.data());
-  if (from.dtype == dtype_of<T>() && address % alignof(T) == 0)
-    return {reinterpret_cast<T const*>(from.bytes.data()), extents, from.owner};
-  Tensor<T, Shape> copy(extents);
-  std::vector<float> const values = to_float(from);
-  for (std::size_t i = 0; i < values.size(); ++i) copy.data()[i] = T(values[i]);
-  return {copy.data(), extents, copy.owner()};
+inline std::string shape_text(std::span<std::size_t const> shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
 }
 
+/// The values of one parameter, flat and in host memory: shared with the file if they are stored as T already, converted
+/// otherwise; empty, with an entry in the report, if the file has none of that shape.
 template <class T>
-bool all_finite(T const* data, std::size_t count) {
-  if constexpr (std::is_same_v<T, float>) return all_finite(static_cast<float const*>(data), count);
-  for (std::size_t i = 0; i < count; ++i)
-    if (!std::isfinite(static_cast<float>(data[i]))) return false;
-  return true;
+Tensor<T const, dynamic_extents<1>> parameter_values(NamedTensors const& file, std::string const& name,
+                                                     std::span<std::size_t const> expected, LoadReport& report) {
+  auto const found = file.tensors.find(name);
+  if (found == file.tensors.end()) {
+    report.missing.push_back(name);
+    return {};
+  }
+  auto const& entry = found->second;
+  if (!std::equal(entry.shape.begin(), entry.shape.end(), expected.begin(), expected.end())) {
+    report.mismatched.push_back(name + ": expected " + shape_text(expected) + ", got " + shape_text(entry.shape));
+    return {};
+  }
+  auto const damaged = [&] {
+    fail<CheckpointError>(file.source, ": '", name, "' contains NaN or infinite values; the file is damaged or its training diverged");
+  };
+  report.matched.push_back(name);
+  dynamic_extents<1> const extents{entry.size()};
+  auto const address = reinterpret_cast<std::uintptr_t>(entry.bytes.data());
+  if (std::is_same_v<T, float> && entry.dtype == DType::f32 && address % alignof(T) == 0) {
+    if (!all_finite(reinterpret_cast<float const*>(entry.bytes.data()), entry.size())) damaged();
+    return {reinterpret_cast<T const*>(entry.bytes.data()), extents, entry.owner};
+  }
+  std::vector<float> const values = to_float(entry);
+  if (!all_finite(values.data(), values.size())) damaged();
+  Tensor<T, dynamic_extents<1>> copy(extents);
+  for (std::size_t i = 0; i < values.size(); ++i) copy.data()[i] = T(values[i]);
+  return copy;
 }
 
 }  // namespace detail
@@ -277,26 +295,9 @@ LoadReport load_parameters(Context<Exec> const& context, Module& module, NamedTe
   std::set<std::string> known;
   auto load = [&]<class T, class Memory, std::size_t... E>(std::string const& name, Parameter<T, Memory, E...>& parameter) {
     known.insert(name);
-    auto const found = file.tensors.find(name);
-    if (found == file.tensors.end()) {
-      report.missing.push_back(name);
-      return;
-    }
-    std::vector<std::size_t> const expected{E...};
-    if (found->second.shape != expected) {
-      auto const shape_text = [](std::vector<std::size_t> const& shape) {
-        std::string text = "[";
-        for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-        return text + "]";
-      };
-      report.mismatched.push_back(name + ": expected " + shape_text(expected) + ", got " + shape_text(found->second.shape));
-      return;
-    }
-    auto const host = detail::as_host_tensor<T>(found->second, Extents<E...>());
-    require<CheckpointError>(detail::all_finite(host.data(), host.size()), file.source, ": '", name,
-                             "' contains NaN or infinite values; the file is damaged or its training diverged");
-    parameter = to_device(context, host);
-    report.matched.push_back(name);
+    std::array<std::size_t, sizeof...(E)> const expected{E...};
+    auto const values = detail::parameter_values<T>(file, name, expected, report);
+    if (!values.empty()) parameter = to_device(context, values).reshape(Extents<E...>());
   };
   module.visit(load, "");
   for (auto const& entry : file.tensors)

@@ -64,7 +64,7 @@ class TextTransformer {
     auto const device_ids = to_device(context, ids);
     auto const device_ends = to_device(context, ends);
 
-    auto x = embed(context, device_ids, token_embedding, positional_embedding);  // [N, L, width]
+    auto x = embed(context, device_ids, token_embedding.dynamic(), positional_embedding.dynamic());  // [N, L, width]
     observe("text.positioned", x);
     std::size_t i = 0;
     for (auto const& block : transformer.resblocks) {
@@ -76,7 +76,7 @@ class TextTransformer {
 
     auto const pooled = select_tokens(context, x, device_ends);
     auto y = context.template tensor<float>(n, Config.embed_dim);
-    gemm(context, as_matrix(pooled), as_matrix(text_projection), as_matrix(y));
+    gemm(context, as_matrix(pooled), as_matrix(text_projection.dynamic()), as_matrix(y));
     observe("text.raw", y);
     return y;
   }

@@ -108,8 +108,8 @@ class VisionTransformer {
   template <class Exec>
   auto add_positions(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& patches) const {
     constexpr std::size_t grid = config.grid();
-    auto const table = detail::as_float(context, positional_embedding).reshape(dynamic_extents<2>(1 + grid * grid, width));
-    auto const first = copy_of(context, class_embedding);
+    auto const table = detail::as_float(context, positional_embedding.dynamic()).reshape(dynamic_extents<2>(1 + grid * grid, width));
+    auto const first = copy_of(context, class_embedding.dynamic());
     add_in_place(context, first, table.slice(0, 1));
     auto const stored = table.slice(1, grid * grid).reshape(dynamic_extents<4>(1, grid, grid, width));
     auto const positions =
@@ -125,7 +125,7 @@ class VisionTransformer {
       if constexpr (V::rank() == 2) return context.template tensor<float>(x.extent(0), Config.embed_dim);
       else return context.template tensor<float>(x.extent(0), x.extent(1), Config.embed_dim);
     }();
-    gemm(context, rows, as_matrix(proj), as_matrix(y));
+    gemm(context, rows, as_matrix(proj.dynamic()), as_matrix(y));
     return y;
   }
 };

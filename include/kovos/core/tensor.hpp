@@ -53,6 +53,15 @@ class TensorView {
     return data_[offset];
   }
 
+  /// The same memory with all extents known at run time only: kernels called with it are compiled once for all shapes.
+  auto dynamic() const {
+    using Result = dynamic_extents<Shape::rank()>;
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return TensorView<T, Result, Memory>(data_, Result(extents_[I]...));
+    }
+    (std::make_index_sequence<Shape::rank()>{});
+  }
+
   /// The same memory as an unmanaged Kokkos view (LayoutRight); no copy.
   auto kokkos_view() const {
     using View = Kokkos::View<typename detail::AddPointers<T, Shape::rank()>::type, Kokkos::LayoutRight, Memory,

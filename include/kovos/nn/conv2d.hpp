@@ -21,7 +21,7 @@ class Conv2d {
   /// x: [N, H, W, In] -> [N, H', W', Out].
   template <class Exec, class V>
   auto operator()(Context<Exec> const& context, V const& x, Activation activation = Activation::none) const {
-    return conv2d(context, x, weight, bias, Stride, Padding, activation);
+    return conv2d(context, x, weight.dynamic(), bias.dynamic(), Stride, Padding, activation);
   }
 
   template <class F>

@@ -22,7 +22,7 @@ class ConvTranspose2d {
   /// Out channels if given.
   template <class Exec, class V>
   auto operator()(Context<Exec> const& context, V const& x, V const& guidance = {}) const {
-    return conv_transpose2d(context, x, weight, bias, guidance);
+    return conv_transpose2d(context, x, weight.dynamic(), bias.dynamic(), guidance);
   }
 
   template <class F>

@@ -22,7 +22,7 @@ class GroupNorm {
   /// x: [N, H, W, Channels], overwritten; with a ReLU behind it if asked.
   template <class Exec, class V>
   void operator()(Context<Exec> const& context, V const& x, bool relu = false) const {
-    group_norm(context, x, Groups, weight, bias, relu);
+    group_norm(context, x, Groups, weight.dynamic(), bias.dynamic(), relu);
   }
 
   template <class F>

@@ -20,7 +20,7 @@ class LayerNorm {
   /// x: [..., Dim] -> the same extents.
   template <class Exec, class V>
   auto operator()(Context<Exec> const& context, V const& x) const {
-    return layer_norm(context, x, weight, bias);
+    return layer_norm(context, x, weight.dynamic(), bias.dynamic());
   }
 
   template <class F>

@@ -23,7 +23,7 @@ class Linear {
   template <class Exec, class V>
   auto operator()(Context<Exec> const& context, V const& x, Activation activation = Activation::none,
                   Matrix<float const> residual = {}) const {
-    return linear(context, x, weight, bias, activation, residual);
+    return linear(context, x, weight.dynamic(), bias.dynamic(), activation, residual);
   }
 
   template <class F>

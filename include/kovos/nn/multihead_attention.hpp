@@ -28,16 +28,16 @@ class MultiheadAttention {
   /// x: [N, L, Dim] -> out_proj(attention) + residual [N * L, Dim].
   template <class Exec, class V>
   V operator()(Context<Exec> const& context, V const& x, bool causal, Matrix<float const> residual) const {
-    auto const q = linear(context, x, q_proj_weight, in_proj_bias.slice(0, Dim));
-    auto const k = linear(context, x, k_proj_weight, in_proj_bias.slice(Dim, Dim));
-    auto const v = linear(context, x, v_proj_weight, in_proj_bias.slice(2 * Dim, Dim));
+    auto const q = linear(context, x, q_proj_weight.dynamic(), in_proj_bias.slice(0, Dim));
+    auto const k = linear(context, x, k_proj_weight.dynamic(), in_proj_bias.slice(Dim, Dim));
+    auto const v = linear(context, x, v_proj_weight.dynamic(), in_proj_bias.slice(2 * Dim, Dim));
     return out_proj(context, attention(context, q, k, v, Heads, causal), Activation::none, residual);
   }
 
   /// The value path alone, out_proj(v(x)): CLIP's dense features without attention. x: [N, L, Dim] -> [N, L, Dim].
   template <class Exec, class V>
   V values(Context<Exec> const& context, V const& x) const {
-    return out_proj(context, linear(context, x, v_proj_weight, in_proj_bias.slice(2 * Dim, Dim)));
+    return out_proj(context, linear(context, x, v_proj_weight.dynamic(), in_proj_bias.slice(2 * Dim, Dim)));
   }
 
   template <class F>

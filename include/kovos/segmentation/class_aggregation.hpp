@@ -116,8 +116,8 @@ class ClassAggregation {
   template <class Exec>
   RepeatedKey<Memory> repeated_padding(Context<Exec> const& context, std::size_t classes) const {
     if (classes >= PadLen) return {};
-    auto const token = norm1(context, copy_of(context, padding_tokens).reshape(dynamic_extents<2>(1, Dim)));
-    auto const guidance = copy_of(context, padding_guidance).reshape(dynamic_extents<2>(1, Guide));
+    auto const token = norm1(context, copy_of(context, padding_tokens.dynamic()).reshape(dynamic_extents<2>(1, Dim)));
+    auto const guidance = copy_of(context, padding_guidance.dynamic()).reshape(dynamic_extents<2>(1, Guide));
     auto const key = attention.k(context, token, attention.k.project_guidance(context, guidance));
     auto const value = attention.v(context, token);
     return {PadLen - classes, key.reshape(dynamic_extents<1>{Dim}), value.reshape(dynamic_extents<1>{Dim})};
