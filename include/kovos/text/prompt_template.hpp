@@ -2,17 +2,29 @@
 #pragma once
 
 #include <cstddef>
-#include <iterator>
+#include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "kovos/core/error.hpp"
+#include "kovos/io/detail/quote.hpp"
+#include "kovos/text/text_file.hpp"
 
 namespace kovos {
 
+/// Sentences around a word. "{}" is its place; "{category}" is too, with "{article}" for "a" or "an" (ViLD).
+using PromptTemplates = std::vector<std::string>;
+
 namespace detail {
 
+inline constexpr std::string_view single_templates[] = {"A photo of a {} in the scene"};
+
+inline constexpr std::string_view photo_templates[] = {"a photo of a {}."};
+
+// clang-format off
 /// OpenAI's 80 ImageNet templates.
 inline constexpr std::string_view imagenet_templates[] = {
     "a bad photo of a {}.", "a photo of many {}.", "a sculpture of a {}.", "a photo of the hard to see {}.",
@@ -79,44 +91,75 @@ inline constexpr std::string_view fc_clip_templates[] = {
     "This is a photo of a small {}.", "This is a photo of a medium {}.", "This is a photo of a large {}.",
     "There is a small {} in the scene.", "There is a medium {} in the scene.", "There is a large {} in the scene.",
 };
+// clang-format on
+
+struct TemplateSet {
+  std::string_view name;
+  std::span<std::string_view const> templates;
+};
+
+inline constexpr TemplateSet template_sets[] = {
+    {"single", single_templates}, {"imagenet", imagenet_templates}, {"imagenet_select", imagenet_select_templates},
+    {"vild", vild_templates},     {"fc_clip", fc_clip_templates},   {"photo", photo_templates},
+};
+
+/// Replaces every `from` in `text`, left to right, without looking at what was put in.
+inline std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string result;
+  for (;;) {
+    std::size_t const at = text.find(from);
+    result += text.substr(0, at);
+    if (at == std::string_view::npos) return result;
+    result += to;
+    text.remove_prefix(at + from.size());
+  }
+}
 
 }  // namespace detail
 
-/// Sentences with a place for a name: "{}", or ViLD's "{category}" with "{article}".
-using PromptTemplates = std::vector<std::string>;
-
-/// The authors' template sets by name: "single" (what the released CAT-Seg models were made for), "imagenet" (80),
-/// "imagenet_select" (8), "vild" (63), "fc_clip" (14), and "photo" ("a photo of a {}."). Throws ConfigError for another.
-inline PromptTemplates prompt_templates(std::string_view name) {
-  auto const list = [](auto const& items) { return PromptTemplates(std::begin(items), std::end(items)); };
-  if (name == "single") return {"A photo of a {} in the scene"};
-  if (name == "photo") return {"a photo of a {}."};
-  if (name == "imagenet") return list(detail::imagenet_templates);
-  if (name == "imagenet_select") return list(detail::imagenet_select_templates);
-  if (name == "vild") return list(detail::vild_templates);
-  if (name == "fc_clip") return list(detail::fc_clip_templates);
-  fail<ConfigError>("there is no template set '", std::string(name),
-                    "'; choose one of single, photo, imagenet, imagenet_select, vild, fc_clip");
+/// Whether a template has a place for a word.
+inline bool has_place(std::string_view pattern) {
+  return pattern.find("{}") != std::string_view::npos || pattern.find("{category}") != std::string_view::npos;
 }
 
-/// Puts a name into a template. ViLD's rules for {category}: '_' becomes a blank, '/' " or ", lower case, and {article}
-/// is "an" before a, e, i, o, u. Throws ConfigError if the template has no place for a name.
-inline std::string fill(std::string_view prompt_template, std::string_view name) {
-  auto const replace = [](std::string text, std::string_view from, std::string_view to) {
-    for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
-    return text;
-  };
-  std::string const text(prompt_template);
-  if (text.find("{category}") != std::string::npos) {
-    std::string word = replace(replace(std::string(name), "_", " "), "/", " or ");
-    for (auto& c : word)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    bool const vowel = !word.empty() && std::string_view("aeiou").find(word[0]) != std::string_view::npos;
-    return replace(replace(text, "{article}", vowel ? "an" : "a"), "{category}", word);
+/// The word in its sentence. For "{category}" the word is first prepared as ViLD does: '_' becomes a blank, '/'
+/// " or ", letters small. Throws TextError if the template has no place for the word.
+inline std::string fill(std::string_view pattern, std::string_view word) {
+  if (!has_place(pattern)) {
+    fail<TextError>("the prompt template ", detail::in_quotes(pattern),
+                    " has no place for the word; write {} where it belongs");
   }
-  auto const place = text.find("{}");
-  require<ConfigError>(place != std::string::npos, "the template '", text, "' has no {} where the name goes");
-  return text.substr(0, place) + std::string(name) + text.substr(place + 2);
+  if (pattern.find("{category}") == std::string_view::npos) return detail::replaced(pattern, "{}", word);
+  std::string category = detail::replaced(detail::replaced(word, "_", " "), "/", " or ");
+  for (char& c : category) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  bool const vowel = !category.empty() && std::string_view("aeiou").find(category[0]) != std::string_view::npos;
+  return detail::replaced(detail::replaced(pattern, "{article}", vowel ? "an" : "a"), "{category}", category);
+}
+
+/// A template set by name: "single" (what CAT-Seg's released models were made for), "imagenet" (80),
+/// "imagenet_select" (8), "vild" (63), "fc_clip" (14), "photo" (plain CLIP). Also a template itself, or a text file
+/// with one per line ('#' starts a comment line). Throws TextError or FileError.
+inline PromptTemplates prompt_templates(std::string_view name) {
+  for (auto const& set : detail::template_sets) {
+    if (set.name == name) return {set.templates.begin(), set.templates.end()};
+  }
+  if (has_place(name)) return {std::string(name)};
+  std::error_code error;
+  if (std::filesystem::exists(std::filesystem::path(name), error) || detail::looks_like_file(name)) {
+    PromptTemplates own;
+    std::string const text = detail::read_text(name);
+    for (auto const& line : detail::text_lines(text)) {
+      require<TextError>(has_place(line.text), detail::in_quotes(name), " line ", line.number, ": the template ",
+                         detail::in_quotes(line.text), " has no place for the word; write {} where it belongs");
+      own.emplace_back(line.text);
+    }
+    require<TextError>(!own.empty(), detail::in_quotes(name), " holds no prompt template; write one per line");
+    return own;
+  }
+  std::string known;
+  for (auto const& set : detail::template_sets) known += (known.empty() ? "" : ", ") + std::string(set.name);
+  fail<TextError>("there is no template set ", detail::in_quotes(name), "; use one of ", known,
+                  ", a sentence with {} in it, or a text file with one per line");
 }
 
 }  // namespace kovos

@@ -5,7 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <queue>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,154 +16,178 @@
 #include <vector>
 
 #include "kovos/core/error.hpp"
+#include "kovos/io/detail/quote.hpp"
 #include "kovos/text/clean.hpp"
 #include "kovos/text/unicode.hpp"
 #include "kovos/text/vocabulary.hpp"
 
 namespace kovos {
 
-/// CLIP's byte-pair tokenizer, equal to OpenAI's `SimpleTokenizer`. Immutable, so it may be shared by threads.
+namespace detail {
+
+/// Characters that belong to no piece: white space, and U+0345, a mark whose capital is a letter: the authors'
+/// expression, which ignores case, takes it for neither.
+inline bool between_pieces(char32_t p) { return is_white_space(p) || p == 0x345; }
+
+/// Where the piece that begins at text[i] ends: special tokens, contractions, letters, one
+/// digit, or anything else, in this order.
+inline std::size_t end_of_piece(std::u32string_view text, std::size_t i) {
+  auto const rest = text.substr(i);
+  for (std::u32string_view const special : {U"<|startoftext|>", U"<|endoftext|>"}) {
+    if (rest.starts_with(special)) return i + special.size();
+  }
+  if (rest.starts_with(U'\'')) {
+    // The authors' expression ignores case, which makes a long s an s.
+    for (std::u32string_view const tail : {U"'s", U"'\u017F", U"'t", U"'re", U"'ve", U"'m", U"'ll", U"'d"}) {
+      if (rest.starts_with(tail)) return i + tail.size();
+    }
+  }
+  if (is_number(text[i])) return i + 1;
+  bool const letters = is_letter(text[i]);
+  auto const belongs = [&](char32_t p) {
+    return letters ? is_letter(p) : !is_letter(p) && !is_number(p) && !between_pieces(p);
+  };
+  std::size_t end = i + 1;
+  while (end < text.size() && belongs(text[end])) ++end;
+  return end;
+}
+
+/// Byte-pair encoding of one piece, appended to `ids`: as long as neighbours can merge, those with the smallest number
+/// do, from the left. A queue keeps that at n log n, also for words of megabytes.
+inline void encode_piece(Vocabulary const& vocabulary, std::string_view piece, std::vector<std::int32_t>& ids) {
+  struct Candidate {
+    std::int32_t merged;
+    std::uint32_t left, right;  // places
+    bool operator>(Candidate const& other) const {
+      return merged != other.merged ? merged > other.merged : left > other.left;
+    }
+  };
+  constexpr std::uint32_t none = ~std::uint32_t{0};
+  auto const count = static_cast<std::uint32_t>(piece.size());
+  std::vector<std::int32_t> symbol(count);  // -1 where it was merged into the one before
+  std::vector<std::uint32_t> before(count), after(count);
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    symbol[i] = byte_symbols[static_cast<std::uint8_t>(piece[i])] + (i + 1 == count ? 256 : 0);
+    before[i] = i == 0 ? none : i - 1;
+    after[i] = i + 1 == count ? none : i + 1;
+  }
+  auto const consider = [&](std::uint32_t left) {
+    if (left == none || after[left] == none) return;
+    if (auto const merged = vocabulary.merged(symbol[left], symbol[after[left]])) {
+      queue.push({*merged, left, after[left]});
+    }
+  };
+  for (std::uint32_t i = 0; i < count; ++i) consider(i);
+  while (!queue.empty()) {
+    auto const [merged, left, right] = queue.top();
+    queue.pop();
+    // Either of the two may have merged with somebody else since.
+    if (symbol[left] < 0 || after[left] != right || vocabulary.merged(symbol[left], symbol[right]) != merged) continue;
+    symbol[left] = merged;
+    symbol[right] = -1;
+    after[left] = after[right];
+    if (after[left] != none) before[after[left]] = left;
+    consider(before[left]);
+    consider(left);
+  }
+  for (std::uint32_t i = 0; i != none && count > 0; i = after[i]) ids.push_back(symbol[i]);
+}
+
+}  // namespace detail
+
+/// CLIP's tokenizer, as OpenAI's: cleaning, splitting, byte-pair encoding. Copies share the vocabulary; all calls may
+/// be made from several threads.
 class Tokenizer {
  public:
-  explicit Tokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
+  explicit Tokenizer(Vocabulary vocabulary) : vocabulary_(std::make_shared<Vocabulary const>(std::move(vocabulary))) {}
 
-  Vocabulary const& vocabulary() const { return vocabulary_; }
+  Vocabulary const& vocabulary() const { return *vocabulary_; }
 
-  /// Token ids of a text, without start and end. Throws TextError if it is not UTF-8.
+  /// Tokens of a text without start and end. "<|startoftext|>" and "<|endoftext|>" in it become these tokens, as in
+  /// OpenAI's. Throws TextError if the text is not UTF-8.
   std::vector<std::int32_t> encode(std::string_view text) const {
+    std::u32string const cleaned = decode_utf8(clean_text(text));
     std::vector<std::int32_t> ids;
-    std::u32string const points = decode_utf8(clean_text(text));
-    for (std::size_t i = 0; i < points.size();) {
-      std::size_t const length = piece_length(points, i);
-      if (length == 0) {
+    for (std::size_t i = 0; i < cleaned.size();) {
+      if (detail::between_pieces(cleaned[i])) {
         ++i;
         continue;
       }
-      std::u32string_view const piece = std::u32string_view(points).substr(i, length);
-      if (piece == start_literal) ids.push_back(vocabulary_.start_of_text());
-      else if (piece == end_literal) ids.push_back(vocabulary_.end_of_text());
-      else append_piece(encode_utf8(piece), ids);
-      i += length;
+      std::size_t const end = detail::end_of_piece(cleaned, i);
+      std::u32string_view const piece = std::u32string_view(cleaned).substr(i, end - i);
+      if (piece == U"<|startoftext|>") {
+        ids.push_back(vocabulary_->start());
+      } else if (piece == U"<|endoftext|>") {
+        ids.push_back(vocabulary_->end());
+      } else {
+        detail::encode_piece(*vocabulary_, encode_utf8(piece), ids);
+      }
+      i = end;
     }
     return ids;
   }
 
-  /// start + ids + end, without padding. Nothing is cut: throws TextError naming the text if it exceeds the context.
+  /// Start, the tokens of a prompt, end; not padded and never cut. Throws TextError if that is longer than the context.
   std::vector<std::int32_t> encode_prompt(std::string_view text, std::size_t context_length = 77) const {
-    std::vector<std::int32_t> ids{vocabulary_.start_of_text()};
-    auto const inner = encode(text);
-    ids.insert(ids.end(), inner.begin(), inner.end());
-    ids.push_back(vocabulary_.end_of_text());
-    require<TextError>(ids.size() <= context_length, "'", std::string(text.substr(0, 60)), text.size() > 60 ? "...'" : "'", " is ",
-                       ids.size(), " tokens long with start and end, the model takes at most ", context_length,
-                       "; use a shorter name");
+    std::vector<std::int32_t> ids = encode(text);
+    require<TextError>(ids.size() + 2 <= context_length, "the prompt ", detail::in_quotes(text), " has ",
+                       ids.size() + 2, " tokens with start and end, but the model reads at most ", context_length,
+                       "; shorten it");
+    ids.insert(ids.begin(), vocabulary_->start());
+    ids.push_back(vocabulary_->end());
     return ids;
   }
 
-  /// Prompts as rows padded with 0, as the authors feed them. -> [N * context_length], row-major.
+  /// Prompts as rows padded with 0. -> [texts.size(), context_length]. Throws TextError as encode_prompt.
   std::vector<std::int32_t> tokenize(std::span<std::string const> texts, std::size_t context_length = 77) const {
     std::vector<std::int32_t> rows(texts.size() * context_length, 0);
-    for (std::size_t n = 0; n < texts.size(); ++n) {
-      auto const ids = encode_prompt(texts[n], context_length);
-      std::copy(ids.begin(), ids.end(), rows.begin() + static_cast<std::ptrdiff_t>(n * context_length));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      auto const ids = encode_prompt(texts[i], context_length);
+      std::copy(ids.begin(), ids.end(), rows.begin() + static_cast<std::ptrdiff_t>(i * context_length));
     }
     return rows;
   }
 
-  /// The text of token ids, for people; unknown ids are skipped.
+  /// The text of tokens, for people: a blank after each word, start left out, up to the end token; bytes that are no
+  /// UTF-8 become U+FFFD. Throws TextError for a number that is no token.
   std::string decode(std::span<std::int32_t const> ids) const {
-    std::string symbols;
-    for (auto const id : ids)
-      if (id >= 0 && static_cast<std::size_t>(id) < 512 + vocabulary_.merges()) symbols += vocabulary_.symbol(static_cast<std::size_t>(id));
-    std::string text;
-    for (std::size_t i = 0; i < symbols.size();) {
-      if (symbols.compare(i, 4, "</w>") == 0) {
-        text += ' ';
-        i += 4;
-        continue;
-      }
-      std::size_t const length = static_cast<unsigned char>(symbols[i]) < 0x80 ? 1 : 2;
-      char32_t const point = decode_utf8(std::string_view(symbols).substr(i, length)).front();
-      for (auto const& [byte, written] : detail::byte_alphabet())
-        if (written == point) text += static_cast<char>(byte);
-      i += length;
+    std::string bytes;
+    for (std::int32_t const id : ids) {
+      std::string_view symbol = vocabulary_->symbol(id);
+      if (id == vocabulary_->end()) break;
+      if (id == vocabulary_->start()) continue;
+      bool const ends_word = is_end_of_word(id);
+      if (ends_word) symbol.remove_suffix(4);
+      for (char32_t const p : decode_utf8(symbol)) bytes += static_cast<char>(character_byte(p));
+      if (ends_word) bytes += ' ';
     }
-    if (!text.empty() && text.back() == ' ') text.pop_back();
+    if (bytes.ends_with(' ')) bytes.pop_back();
+    std::string text;
+    for (std::string_view rest = bytes; !rest.empty();) {
+      auto const bad = find_invalid_utf8(rest);
+      text += rest.substr(0, bad.value_or(rest.size()));
+      if (bad) text += "\xEF\xBF\xBD";
+      rest.remove_prefix(bad ? *bad + 1 : rest.size());
+    }
     return text;
   }
 
  private:
-  static constexpr std::u32string_view start_literal = U"<|startoftext|>";
-  static constexpr std::u32string_view end_literal = U"<|endoftext|>";
-
-  /// What no alternative of OpenAI's pattern matches: white space, and U+0345, a mark whose other case is a letter, which
-  /// a case-insensitive "not a letter" refuses.
-  static bool is_skipped(char32_t point) { return is_white_space(point) || point == 0x345; }
-
-  /// Length of the pre-token that begins at i; 0 for what is skipped. The alternatives of OpenAI's pattern, in its order.
-  static std::size_t piece_length(std::u32string_view text, std::size_t i) {
-    std::u32string_view const rest = text.substr(i);
-    for (std::u32string_view const literal : {start_literal, end_literal, std::u32string_view(U"'s"), std::u32string_view(U"'t"),
-                                              std::u32string_view(U"'re"), std::u32string_view(U"'ve"), std::u32string_view(U"'m"),
-                                              std::u32string_view(U"'ll"), std::u32string_view(U"'d")})
-      if (rest.substr(0, literal.size()) == literal) return literal.size();
-    char32_t const first = rest.front();
-    if (is_skipped(first)) return 0;
-    if (is_number(first)) return 1;
-    std::size_t length = 1;
-    if (is_letter(first)) {
-      while (length < rest.size() && is_letter(rest[length])) ++length;
-    } else {
-      while (length < rest.size() && !is_letter(rest[length]) && !is_number(rest[length]) && !is_skipped(rest[length])) ++length;
-    }
-    return length;
+  /// "</w>" written out is also four ordinary bytes; the last merged part tells which it is.
+  bool is_end_of_word(std::int32_t id) const {
+    while (id >= 512) id = vocabulary_->parts(id).second;
+    return id >= 256;
   }
 
-  /// Byte-pair encoding of one pre-token: the pair of lowest rank is merged everywhere until none is left.
-  void append_piece(std::string const& piece, std::vector<std::int32_t>& ids) const {
-    std::vector<std::uint32_t> symbols;
-    symbols.reserve(piece.size());
-    for (std::size_t i = 0; i < piece.size(); ++i) {
-      auto const byte = static_cast<unsigned char>(piece[i]);
-      std::uint32_t const base = byte_ids()[byte];
-      symbols.push_back(base + (i + 1 == piece.size() ? 256 : 0));
-    }
-    while (symbols.size() > 1) {
-      std::optional<std::uint32_t> best;
-      std::uint32_t first = 0, second = 0;
-      for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
-        auto const rank = vocabulary_.rank(symbols[i], symbols[i + 1]);
-        if (rank && (!best || *rank < *best)) {
-          best = rank;
-          first = symbols[i];
-          second = symbols[i + 1];
-        }
-      }
-      if (!best) break;
-      std::uint32_t const merged = vocabulary_.id(vocabulary_.symbol(512 + *best));
-      std::size_t out = 0;
-      for (std::size_t i = 0; i < symbols.size(); ++out) {
-        bool const pair = i + 1 < symbols.size() && symbols[i] == first && symbols[i + 1] == second;
-        symbols[out] = pair ? merged : symbols[i];
-        i += pair ? 2 : 1;
-      }
-      symbols.resize(out);
-    }
-    for (auto const symbol : symbols) ids.push_back(static_cast<std::int32_t>(symbol));
+  static std::uint8_t character_byte(char32_t character) {
+    if (character < 256) return static_cast<std::uint8_t>(character);
+    auto const symbol = static_cast<std::int32_t>(188 + character - 256);
+    auto const found = std::find(detail::byte_symbols.begin(), detail::byte_symbols.end(), symbol);
+    return static_cast<std::uint8_t>(found - detail::byte_symbols.begin());
   }
 
-  /// Id of each byte's plain symbol.
-  static std::array<std::uint32_t, 256> const& byte_ids() {
-    static auto const table = [] {
-      std::array<std::uint32_t, 256> t{};
-      std::uint32_t id = 0;
-      for (auto const& entry : detail::byte_alphabet()) t[entry.first] = id++;
-      return t;
-    }();
-    return table;
-  }
-
-  Vocabulary vocabulary_;
+  std::shared_ptr<Vocabulary const> vocabulary_;
 };
 
 }  // namespace kovos

@@ -2,25 +2,25 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "kovos/core/error.hpp"
+#include "kovos/io/detail/quote.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/text/benchmark_classes.hpp"
 #include "kovos/text/clean.hpp"
-#include "kovos/text/unicode.hpp"
+#include "kovos/text/text_file.hpp"
 
 namespace kovos {
 
-/// One class: what it is called in results, and the words its embedding is the mean of.
+/// One class: what it is called, and the words that are looked for (their features are averaged).
 struct ClassEntry {
   std::string name;
   std::vector<std::string> words;
@@ -30,138 +30,180 @@ using ClassList = std::vector<ClassEntry>;
 
 namespace detail {
 
-inline std::string trimmed(std::string_view text) {
-  auto const first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
-}
+/// Labels are 16-bit numbers and the largest means "unknown".
+inline constexpr std::size_t most_classes = 65535;
 
-inline std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  for (std::size_t at = 0;;) {
-    auto const end = text.find(separator, at);
-    parts.push_back(trimmed(text.substr(at, end == std::string_view::npos ? end : end - at)));
-    if (end == std::string_view::npos) return parts;
-    at = end + 1;
+/// Pieces of a text between separators; an empty text is one empty piece.
+inline std::vector<std::string_view> split(std::string_view text, std::string_view separator) {
+  std::vector<std::string_view> pieces;
+  for (;;) {
+    std::size_t const at = text.find(separator);
+    pieces.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) return pieces;
+    text.remove_prefix(at + separator.size());
   }
 }
 
-/// Collects classes and refuses what cannot be one; `where` says which entry of which source.
+/// Puts classes into a list and refuses what cannot be one. `source` names the list in messages, `place` ("line 3",
+/// "entry 3") the class.
 class ClassListBuilder {
  public:
   explicit ClassListBuilder(std::string source) : source_(std::move(source)) {}
 
-  /// key: what must not appear twice.
-  void add(std::string name, std::vector<std::string> words, std::string const& where, std::string_view key) {
-    auto const check = [&](std::string const& text) {
-      auto const invalid = find_invalid_utf8(text);
-      require<TextError>(!invalid, source_, ": ", where, " is not UTF-8 at byte ", invalid.value_or(0), "; save it as UTF-8");
-      require<TextError>(!clean_text(text).empty(), source_, ": ", where, " is empty; remove it or give it a name");
-    };
-    check(name);
-    for (auto const& word : words) check(word);
-    auto const [first, fresh] = seen_.emplace(clean_text(key), where);
-    require<TextError>(fresh, source_, ": '", std::string(key), "' is there twice (", first->second, " and ", where,
-                       "); every class needs a name of its own");
-    require<TextError>(list_.size() < 65535, source_, ": more than 65535 classes, which is all a label map can tell apart");
-    list_.push_back({std::move(name), std::move(words)});
+  /// `key` tells classes apart: two that are equal once cleaned are an error.
+  void add(std::string_view key, ClassEntry entry, std::string const& place) {
+    require<TextError>(list_.size() < most_classes, source_, " has more than ", most_classes,
+                       " classes, which is the most that labels can number");
+    std::string cleaned = cleaned_word(key, place);
+    for (auto const& word : entry.words) {
+      if (word != key) cleaned_word(word, place);
+    }
+    auto const [other, is_new] = places_.try_emplace(std::move(cleaned), place);
+    require<TextError>(is_new, source_, ' ', place, ": the class ", in_quotes(key), " is already there at ",
+                       other->second, "; every class must be named once");
+    list_.push_back(std::move(entry));
+  }
+
+  [[noreturn]] void refuse(std::string const& place, std::string_view what) const {
+    fail<TextError>(source_, ' ', place, ": ", what);
   }
 
   ClassList finish() {
-    require<TextError>(!list_.empty(), source_, ": there are no classes; give at least one word");
+    require<TextError>(!list_.empty(), source_, " names no class; give at least one word");
     return std::move(list_);
   }
 
  private:
+  std::string cleaned_word(std::string_view word, std::string const& place) const {
+    if (auto const byte = find_invalid_utf8(word)) {
+      fail<TextError>(source_, ' ', place, ": ", in_quotes(word), " is not UTF-8 at byte ", *byte,
+                      "; save or type it as UTF-8");
+    }
+    std::string cleaned = clean_text(word);
+    require<TextError>(!cleaned.empty(), source_, ' ', place, word.empty() ? " is empty" : " has no visible character",
+                       "; write a word there or remove it");
+    return cleaned;
+  }
+
   std::string source_;
   ClassList list_;
-  std::map<std::string, std::string> seen_;
+  std::unordered_map<std::string, std::string> places_;  // by cleaned name
 };
 
-/// "wall, partition" -> "wall": of the authors' synonyms only the first is used.
-inline std::string first_synonym(std::string_view name) { return trimmed(name.substr(0, name.find(", "))); }
+/// A class as the authors mean it: of "person, individual, someone" the first synonym only.
+inline void add_authors_class(ClassListBuilder& builder, std::string_view name, std::size_t number) {
+  std::string const first(trimmed(name.substr(0, name.find(", "))));
+  std::string const place = "entry " + std::to_string(number);
+  if (first.empty() && !trimmed(name).empty()) builder.refuse(place, "the first synonym is empty");
+  builder.add(name, {first, {first}}, place);
+}
 
-inline ClassList classes_from_json(std::string const& text, std::string const& source) {
-  auto const json = nlohmann::json::parse(text, nullptr, false);
-  require<TextError>(!json.is_discarded() && json.is_array(), source, ": expected a JSON array of class names");
+inline ClassList parse_class_json(std::string_view text, std::string const& source) {
+  using Json = nlohmann::json;
   ClassListBuilder builder(source);
-  for (auto const& item : json) {
-    std::string const where = "entry " + std::to_string(&item - &json[0] + 1);
-    require<TextError>(item.is_string(), source, ": ", where, " is not a string");
-    auto const name = item.get<std::string>();
-    builder.add(first_synonym(name), {first_synonym(name)}, where, name);
+  Json names;
+  try {
+    names = Json::parse(text, [&](int depth, Json::parse_event_t, Json const&) {
+      require<TextError>(depth <= 2, source, " is nested; expected a JSON array of names");
+      return true;
+    });
+  } catch (Json::parse_error const& error) {
+    fail<TextError>(source, " line ", line_of(text, error.byte), ": not JSON at byte ", error.byte,
+                    "; expected an array of names");
+  } catch (Json::exception const&) {
+    fail<TextError>(source, " holds a number that is too large; expected a JSON array of names");
+  }
+  require<TextError>(names.is_array(), source, " is not a JSON array; expected an array of names");
+  std::size_t number = 0;
+  for (auto const& name : names) {
+    ++number;
+    if (!name.is_string()) builder.refuse("entry " + std::to_string(number), "is not a string; expected a name");
+    add_authors_class(builder, name.get_ref<std::string const&>(), number);
   }
   return builder.finish();
 }
 
-inline ClassList classes_from_lines(std::string_view text, std::string const& source) {
-  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
+inline ClassList parse_class_lines(std::string_view text, std::string const& source) {
   ClassListBuilder builder(source);
+  for (auto const& line : text_lines(text)) {
+    std::string const place = "line " + std::to_string(line.number);
+    std::size_t const equals = line.text.find('=');
+    ClassEntry entry{std::string(trimmed(line.text.substr(0, equals))), {}};
+    if (equals == std::string_view::npos) {
+      if (entry.name.find(',') != std::string::npos) {
+        builder.refuse(place, in_quotes(entry.name) +
+                                  " has a comma: write one class per line, and synonyms as 'name = first, second'");
+      }
+      entry.words.push_back(entry.name);
+    } else {
+      for (auto const word : split(line.text.substr(equals + 1), ",")) entry.words.emplace_back(trimmed(word));
+    }
+    std::string const key = entry.name;
+    builder.add(key, std::move(entry), place);
+  }
+  return builder.finish();
+}
+
+inline ClassList parse_comma_list(std::string_view text) {
+  ClassListBuilder builder("the list of classes");
   std::size_t number = 0;
-  for (auto const& line : split(text, '\n')) {
-    ++number;
-    if (line.empty() || line.front() == '#') continue;
-    auto const equals = line.find('=');
-    std::string const name = trimmed(std::string_view(line).substr(0, equals));
-    std::vector<std::string> words{name};
-    if (equals != std::string::npos) words = split(std::string_view(line).substr(equals + 1), ',');
-    builder.add(name, words, "line " + std::to_string(number), name);
+  if (trimmed(text).empty()) return builder.finish();
+  for (auto const piece : split(text, ",")) {
+    std::string const name(trimmed(piece));
+    builder.add(name, {name, {name}}, "entry " + std::to_string(++number));
   }
   return builder.finish();
 }
 
 }  // namespace detail
 
-/// Each name is one class of one word. Throws TextError for an empty list, an empty or double name, or broken UTF-8.
-inline ClassList class_list(std::vector<std::string> const& names) {
-  detail::ClassListBuilder builder("classes");
-  for (std::size_t i = 0; i < names.size(); ++i)
-    builder.add(detail::trimmed(names[i]), {detail::trimmed(names[i])}, "class " + std::to_string(i + 1), names[i]);
-  return builder.finish();
-}
-
-/// The benchmark list of that name, or nullptr.
-inline BenchmarkClasses const* find_benchmark(std::string_view name) {
-  for (auto const& benchmark : benchmark_classes)
-    if (benchmark.name == name) return &benchmark;
-  return nullptr;
-}
-
-/// The classes of a benchmark, the first synonym of each as the authors use them.
-inline ClassList benchmark_class_list(BenchmarkClasses const& benchmark) {
-  ClassList list;
-  for (auto const& line : detail::split(benchmark.lines, '\n'))
-    if (!line.empty()) list.push_back({detail::first_synonym(line), {detail::first_synonym(line)}});
-  return list;
-}
-
-/// What a user hands over as classes: the name of a file (a JSON array as the authors', or text with one class per line,
-/// `name = synonym, synonym` allowed), the name of a benchmark, or a comma list.
-/// Throws TextError, or FileError if a file cannot be read.
-inline ClassList parse_classes(std::string const& argument) {
-  std::error_code ignored;
-  if (argument.size() < 4096 && std::filesystem::is_regular_file(argument, ignored)) {
-    auto const size = std::filesystem::file_size(argument, ignored);
-    require<TextError>(size <= (std::uintmax_t{16} << 20), argument, ": longer than 16 MB, so it is not a list of classes");
-    auto const bytes = read_file(argument);
-    std::string const text(reinterpret_cast<char const*>(bytes.data()), bytes.size());
-    auto const invalid = find_invalid_utf8(text);
-    require<TextError>(!invalid, argument, ": not UTF-8 at byte ", invalid.value_or(0), "; save the list as UTF-8");
-    auto const first = text.find_first_not_of(" \t\r\n");
-    if (first != std::string::npos && text[first] == '[') return detail::classes_from_json(text, argument);
-    return detail::classes_from_lines(text, argument);
-  }
-  if (auto const* benchmark = find_benchmark(argument)) return benchmark_class_list(*benchmark);
-  bool const looks_like_a_file = argument.find(',') == std::string::npos &&
-                                 (argument.ends_with(".txt") || argument.ends_with(".json") || argument.find('/') != std::string::npos);
-  require<TextError>(!looks_like_a_file, "the list of classes '", argument, "' does not exist");
-  detail::ClassListBuilder builder("classes");
+/// The classes of a benchmark as its authors use them.
+inline ClassList class_list(Benchmark const& benchmark) {
+  detail::ClassListBuilder builder(std::string(benchmark.name));
   std::size_t number = 0;
-  for (auto const& name : detail::split(argument, ',')) {
-    ++number;
-    builder.add(name, {name}, "class " + std::to_string(number), name);
+  for (auto const name : detail::split(benchmark.classes, "|")) detail::add_authors_class(builder, name, ++number);
+  return builder.finish();
+}
+
+/// Each name is one class and one word. Throws TextError for an empty list, an empty name, one that is not UTF-8, or
+/// one that is there twice.
+inline ClassList class_list(std::vector<std::string> const& names) {
+  detail::ClassListBuilder builder("the list of classes");
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    std::string const name(detail::trimmed(names[i]));
+    builder.add(name, {name, {name}}, "entry " + std::to_string(i + 1));
   }
   return builder.finish();
+}
+
+/// Reads a class list file of at most 16 MB, recognised by its content:
+/// - a JSON array of names, of which the authors use what stands before the first ", ";
+/// - text, one class per line, alone or as "name = word, word" where all words count; '#' begins a comment line.
+/// Throws FileError, or TextError naming the file and the line or entry.
+inline ClassList read_classes(std::filesystem::path const& path) {
+  std::string const text = detail::read_text(path);
+  std::string const source = detail::shown(path);
+  auto const content = detail::trimmed(text);
+  bool const json = content.starts_with('[') || content.starts_with('{');
+  return json ? detail::parse_class_json(text, source) : detail::parse_class_lines(text, source);
+}
+
+/// Classes as a person names them: the name of a benchmark ("ade150"), a file as in read_classes, or words with commas
+/// between them ("sky, grass, house"). What exists as a file is one. Throws FileError or TextError.
+inline ClassList parse_classes(std::string_view words) {
+  namespace fs = std::filesystem;
+  if (auto const* const benchmark = find_benchmark(words)) return class_list(*benchmark);
+  std::error_code error;
+  fs::path const path{words};
+  bool const is_word = words.empty() || words.find('\0') != std::string_view::npos;
+  bool const exists = !is_word && fs::exists(path, error);
+  // A folder that happens to be called like the word is not what is meant, unless it is written as a path.
+  bool const folder = exists && fs::is_directory(path, error) && words.find('/') == std::string_view::npos;
+  if ((exists && !folder) ||
+      (!is_word && words.find(',') == std::string_view::npos && detail::looks_like_file(words))) {
+    return read_classes(path);
+  }
+  return detail::parse_comma_list(words);
 }
 
 }  // namespace kovos
