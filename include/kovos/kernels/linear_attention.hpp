@@ -143,6 +143,10 @@ auto leading_axis_attention(Context<Exec> const& context, DynamicTensor<float, 3
   detail::check_heads("leading_axis_attention", width, heads);
   require<ShapeError>(q.extents() == k.extents() && q.extents() == v.extents(), "[leading_axis_attention] q is ",
                       q.extents().to_string(), ", k is ", k.extents().to_string(), ", v is ", v.extents().to_string());
+  if (padding.count > 0) {
+    require_extent("leading_axis_attention", "padding.key", padding.key.size(), width);
+    require_extent("leading_axis_attention", "padding.value", padding.value.size(), width);
+  }
   std::size_t const head_dim = width / heads;
   auto o = context.template tensor<float>(length, positions, width);
   float const scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
