@@ -25,7 +25,8 @@ auto conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec:
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   std::size_t const out_c = weight.extent(0), kh = weight.extent(2), kw = weight.extent(3);
   require_extent("conv2d", "the last extent of x", c, weight.extent(1));
-  require<ShapeError>(stride > 0 && height + 2 * padding >= kh && width + 2 * padding >= kw, "[conv2d] a kernel of ", kh,
+  require<ShapeError>(stride > 0, "[conv2d] the stride must be positive");
+  require<ShapeError>(height + 2 * padding >= kh && width + 2 * padding >= kw, "[conv2d] a kernel of ", kh,
                       " x ", kw, " does not fit a map of ", height, " x ", width, " with padding ", padding);
   if (bias.data() != nullptr) require_extent("conv2d", "bias", bias.size(), out_c);
   std::size_t const out_h = (height + 2 * padding - kh) / stride + 1;
@@ -55,7 +56,7 @@ auto conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec:
     // A band of output rows reads a zero-padded copy of its input rows that stays in the second-level cache.
     std::size_t const padded = width + 2 * padding;
     std::size_t const row_floats = padded * c;
-    std::size_t const band = std::clamp<std::size_t>(65536 / (row_floats * stride), 1, out_h);
+    std::size_t const band = std::clamp<std::size_t>(65536 / std::max<std::size_t>(1, row_floats * stride), 1, out_h);
     std::size_t const bands = (out_h + band - 1) / band;
     std::size_t const band_rows = (band - 1) * stride + kh;
     std::size_t const threads = detail::workers(context, n * bands);
