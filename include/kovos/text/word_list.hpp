@@ -158,7 +158,7 @@ inline ClassList parse_comma_list(std::string_view text) {
 }  // namespace detail
 
 /// The classes of a benchmark as its authors use them.
-inline ClassList class_list(Benchmark const& benchmark) {
+inline ClassList benchmark_class_list(Benchmark const& benchmark) {
   detail::ClassListBuilder builder(std::string(benchmark.name));
   std::size_t number = 0;
   for (auto const name : detail::split(benchmark.classes, "|")) detail::add_authors_class(builder, name, ++number);
@@ -192,7 +192,7 @@ inline ClassList read_classes(std::filesystem::path const& path) {
 /// between them ("sky, grass, house"). What exists as a file is one. Throws FileError or TextError.
 inline ClassList parse_classes(std::string_view words) {
   namespace fs = std::filesystem;
-  if (auto const* const benchmark = find_benchmark(words)) return class_list(*benchmark);
+  if (auto const* const benchmark = find_benchmark(words)) return benchmark_class_list(*benchmark);
   std::error_code error;
   fs::path const path{words};
   bool const is_word = words.empty() || words.find('\0') != std::string_view::npos;
