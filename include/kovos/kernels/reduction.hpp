@@ -71,14 +71,19 @@ auto row_maximum(Context<Exec> const& context, DynamicTensor<float, 2, typename 
   return y;
 }
 
-/// Indices of the k largest of the values, ascending by index; on ties the smaller index wins. Host.
+/// Indices of the k largest of the values, ascending by index; on ties the smaller index wins, NaN comes last. Host.
 /// Throws ShapeError if there are fewer than k values.
 inline std::vector<std::size_t> top_k(float const* values, std::size_t count, std::size_t k) {
   require<ShapeError>(k <= count, "[top_k] ", k, " of only ", count, " values asked for");
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(),
-                   [&](std::size_t a, std::size_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; });
+  auto const before = [&](std::size_t a, std::size_t b) {
+    float const x = values[a], y = values[b];
+    if (x > y || x < y) return x > y;
+    // Equal, or one of them is NaN: without an order among those the selection could run off its ends.
+    return (x != x) != (y != y) ? y != y : a < b;
+  };
+  std::nth_element(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(), before);
   order.resize(k);
   std::sort(order.begin(), order.end());
   return order;
