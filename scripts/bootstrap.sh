@@ -69,7 +69,7 @@ fi
 # Everything from the machine's own release first, so that nothing below replaces it.
 own=()
 for package in "${missing[@]}"; do
-  case $package in doctest-dev | libeigen3-dev | libxtensor-dev) [ $need_kokkos = yes ] && continue ;; esac
+  case $package in doctest-dev | libeigen3-dev | libxtensor-dev) if [ $need_kokkos = yes ]; then continue; fi ;; esac
   own+=("$package")
 done
 if [ ${#own[@]} -gt 0 ]; then
@@ -85,26 +85,28 @@ if [ $need_kokkos = yes ]; then
   # Last resort: the packaged Kokkos of Debian unstable, whose binary needs the C library of Debian 13.
   . /etc/os-release
   [ "${ID:-}" = debian ] || die "no Kokkos >= 4.6 package for ${PRETTY_NAME:-this system} and the upstream release cannot be reached: install Kokkos and set CMAKE_PREFIX_PATH"
-  sources=$(ls /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -n 1)
+  sources=/etc/apt/sources.list
+  if [ -e /etc/apt/sources.list.d/debian.sources ]; then sources=/etc/apt/sources.list.d/debian.sources; fi
   mirror=$(awk '/^URIs:/{print $2; exit} /^deb /{for (i = 2; i <= NF; i++) if ($i ~ /^[a-z]+:\/\//) {print $i; exit}}' "$sources")
   [ -n "$mirror" ] || die "cannot tell this machine's package mirror from $sources"
   newer_libc=no
-  [ "${VERSION_ID:-13}" -ge 13 ] 2>/dev/null || newer_libc=yes
+  if ! dpkg --compare-versions "$(dpkg-query -W -f '${Version}' libc6)" ge 2.38; then newer_libc=yes; fi
   if [ $newer_libc = yes ] && [ -n "${KOVOS_NO_SYSTEM_UPGRADE:-}" ]; then
     die "the only Kokkos within reach needs a newer C library, and KOVOS_NO_SYSTEM_UPGRADE forbids replacing it: build Kokkos >= 4.6 yourself and set CMAKE_PREFIX_PATH"
   fi
   say "Kokkos is neither installed nor within reach upstream."
-  say "Taking it from Debian unstable${newer_libc:+ (C library replaced by that of Debian 13: $newer_libc)}; other packages stay as they are."
+  if [ $newer_libc = yes ]; then say "Its package needs a newer C library: libc6, libstdc++6 and libgomp1 are replaced by those of Debian 13."; fi
+  say "Taking Kokkos from Debian unstable; other packages stay as they are."
   keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   suites=(sid)
-  [ $newer_libc = yes ] && suites=(trixie sid)
+  if [ $newer_libc = yes ]; then suites=(trixie sid); fi
   for suite in "${suites[@]}"; do
     printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$mirror" "$suite" "$keyring"
   done | "${run[@]}" tee /etc/apt/sources.list.d/kovos.sources >/dev/null
   printf 'Package: *\nPin: release n=trixie\nPin-Priority: 200\n\nPackage: *\nPin: release n=sid\nPin-Priority: 100\n' |
     "${run[@]}" tee /etc/apt/preferences.d/kovos >/dev/null
   "${run[@]}" apt-get update -q
-  [ $newer_libc = yes ] && install -t trixie libc6-dev libstdc++6 libgomp1
+  if [ $newer_libc = yes ]; then install -t trixie libc6-dev libstdc++6 libgomp1; fi
   install libkokkos-dev/sid 'libkokkos5.2/sid' libeigen3-dev/sid libxtensor-dev/sid xtl-dev/sid doctest-dev/sid
 fi
 

@@ -104,7 +104,7 @@ TEST_CASE("what is no picture is said so") {
 
 TEST_CASE("pictures and labels come back as written") {
   auto const folder = fresh_folder();
-  for (auto const [height, width] : {std::pair<std::size_t, std::size_t>{1, 1}, {1, 10000}, {300, 2}}) {
+  for (auto const& [height, width] : {std::pair<std::size_t, std::size_t>{1, 1}, {1, 10000}, {300, 2}}) {
     Image image{height, width, std::vector<std::uint8_t>(height * width * 3)};
     for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i * 37 % 256);
     write_png(folder / "p.png", image);
