@@ -18,7 +18,18 @@ namespace kovos {
 enum class Alignment : std::uint8_t { half_pixel, corners };
 
 namespace detail {
-/// Two taps of linear interpolation along one axis, exactly as torch computes them in float.
+/// Where position i of `out` positions lies among `in` positions. As torch's compiled code: the scale is a float, the
+/// source coordinate is not rounded before its whole part is taken off.
+KOKKOS_INLINE_FUNCTION double source_coordinate(std::size_t i, std::size_t in, std::size_t out, Alignment alignment) {
+  if (alignment == Alignment::corners) {
+    float const scale = out > 1 ? static_cast<float>(in - 1) / static_cast<float>(out - 1) : 0.0f;
+    return static_cast<double>(scale) * static_cast<double>(i);
+  }
+  float const scale = static_cast<float>(in) / static_cast<float>(out);
+  return static_cast<double>(scale) * (static_cast<double>(i) + 0.5) - 0.5;
+}
+
+/// Two taps of linear interpolation along one axis.
 struct LinearTap {
   std::size_t first;
   std::size_t second;
@@ -26,18 +37,12 @@ struct LinearTap {
 };
 
 KOKKOS_INLINE_FUNCTION LinearTap linear_tap(std::size_t i, std::size_t in, std::size_t out, Alignment alignment) {
-  float source;
-  if (alignment == Alignment::corners) {
-    source = out > 1 ? static_cast<float>(in - 1) / static_cast<float>(out - 1) * static_cast<float>(i) : 0.0f;
-  } else {
-    float const scale = static_cast<float>(in) / static_cast<float>(out);
-    source = scale * (static_cast<float>(i) + 0.5f) - 0.5f;
-    source = source < 0 ? 0 : source;
-  }
+  double source = source_coordinate(i, in, out, alignment);
+  source = source < 0 ? 0 : source;
   std::size_t first = static_cast<std::size_t>(source);
   if (first > in - 1) first = in - 1;
   std::size_t const second = first + (first < in - 1 ? 1 : 0);
-  return {first, second, source - static_cast<float>(first)};
+  return {first, second, static_cast<float>(source - static_cast<double>(first))};
 }
 
 KOKKOS_INLINE_FUNCTION float cubic_weight(float t) {
@@ -65,18 +70,19 @@ auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typen
   auto y = context.template tensor<float>(n, height, width, c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::resize_bilinear", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const sample = index / width / height;
-    auto const ty = detail::linear_tap(index / width % height, h, height, alignment);
-    auto const tx = detail::linear_tap(index % width, w, width, alignment);
-    float const* const top = from + (sample * h + ty.first) * w * c;
-    float const* const bottom = from + (sample * h + ty.second) * w * c;
-    for (std::size_t i = 0; i < c; ++i) {
-      float const a = (1 - tx.weight) * top[tx.first * c + i] + tx.weight * top[tx.second * c + i];
-      float const b = (1 - tx.weight) * bottom[tx.first * c + i] + tx.weight * bottom[tx.second * c + i];
-      to[index * c + i] = (1 - ty.weight) * a + ty.weight * b;
-    }
-  });
+  detail::for_each_index(
+      context, "kovos::resize_bilinear", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const sample = index / width / height;
+        auto const ty = detail::linear_tap(index / width % height, h, height, alignment);
+        auto const tx = detail::linear_tap(index % width, w, width, alignment);
+        float const* const top = from + (sample * h + ty.first) * w * c;
+        float const* const bottom = from + (sample * h + ty.second) * w * c;
+        for (std::size_t i = 0; i < c; ++i) {
+          float const a = (1 - tx.weight) * top[tx.first * c + i] + tx.weight * top[tx.second * c + i];
+          float const b = (1 - tx.weight) * bottom[tx.first * c + i] + tx.weight * bottom[tx.second * c + i];
+          to[index * c + i] = (1 - ty.weight) * a + ty.weight * b;
+        }
+      });
   return y;
 }
 
@@ -90,31 +96,36 @@ auto resize_bicubic(Context<Exec> const& context, DynamicTensor<float, 4, typena
   auto y = context.template tensor<float>(n, height, width, c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  float const scale_y = static_cast<float>(h) / static_cast<float>(height);
-  float const scale_x = static_cast<float>(w) / static_cast<float>(width);
-  detail::for_each_index(context, "kovos::resize_bicubic", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const sample = index / width / height;
-    float const source_y = scale_y * (static_cast<float>(index / width % height) + 0.5f) - 0.5f;
-    float const source_x = scale_x * (static_cast<float>(index % width) + 0.5f) - 0.5f;
-    float const base_y = Kokkos::floor(source_y);
-    float const base_x = Kokkos::floor(source_x);
-    for (std::size_t i = 0; i < c; ++i) {
-      float sum = 0;
-      for (int ky = -1; ky <= 2; ++ky) {
-        long row = static_cast<long>(base_y) + ky;
-        row = row < 0 ? 0 : row >= static_cast<long>(h) ? static_cast<long>(h) - 1 : row;
-        float line = 0;
-        for (int kx = -1; kx <= 2; ++kx) {
-          long column = static_cast<long>(base_x) + kx;
-          column = column < 0 ? 0 : column >= static_cast<long>(w) ? static_cast<long>(w) - 1 : column;
-          line += detail::cubic_weight(source_x - base_x - static_cast<float>(kx)) *
+  detail::for_each_index(
+      context, "kovos::resize_bicubic", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const sample = index / width / height;
+        // Cubic interpolation rounds the source coordinate, as torch does.
+        auto const source_y =
+            static_cast<float>(detail::source_coordinate(index / width % height, h, height, Alignment::half_pixel));
+        auto const source_x =
+            static_cast<float>(detail::source_coordinate(index % width, w, width, Alignment::half_pixel));
+        long const base_y = static_cast<long>(Kokkos::floor(source_y));
+        long const base_x = static_cast<long>(Kokkos::floor(source_x));
+        float const t_y = source_y - static_cast<float>(base_y);
+        float const t_x = source_x - static_cast<float>(base_x);
+        for (std::size_t i = 0; i < c; ++i) {
+          float sum = 0;
+          for (int ky = -1; ky <= 2; ++ky) {
+            long row = base_y + ky;
+            row = row < 0 ? 0 : row >= static_cast<long>(h) ? static_cast<long>(h) - 1 : row;
+            float line = 0;
+            for (int kx = -1; kx <= 2; ++kx) {
+              long column = base_x + kx;
+              column = column < 0 ? 0 : column >= static_cast<long>(w) ? static_cast<long>(w) - 1 : column;
+              line +=
+                  detail::cubic_weight(t_x - static_cast<float>(kx)) *
                   from[((sample * h + static_cast<std::size_t>(row)) * w + static_cast<std::size_t>(column)) * c + i];
+            }
+            sum += detail::cubic_weight(t_y - static_cast<float>(ky)) * line;
+          }
+          to[index * c + i] = sum;
         }
-        sum += detail::cubic_weight(source_y - base_y - static_cast<float>(ky)) * line;
-      }
-      to[index * c + i] = sum;
-    }
-  });
+      });
   return y;
 }
 
