@@ -29,7 +29,7 @@ inline std::vector<Engine> engines() {
   return list;
 }
 
-inline char const* name_of(Engine engine) {
+inline std::string name_of(Engine engine) {
   switch (engine) {
     case Engine::automatic: return "automatic";
     case Engine::portable: return "portable";
