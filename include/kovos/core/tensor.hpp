@@ -4,6 +4,7 @@
 #include <Kokkos_Core.hpp>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -117,8 +118,9 @@ class Tensor : public TensorView<T, Shape, Memory> {
 
   /// Elements [first, first + count) of the leading axis; shares memory.
   auto slice(std::size_t first, std::size_t count) const {
-    require<ShapeError>(first + count <= this->extent(0), "[slice] [", first, ", ", first + count,
-                        ") leaves the leading extent ", this->extent(0));
+    static_assert(Shape::rank() > 0, "kovos::Tensor::slice: a tensor of rank 0 has no leading axis");
+    require<ShapeError>(first <= this->extent(0) && count <= this->extent(0) - first, "[slice] ", count,
+                        " elements from ", first, " on leave the leading extent ", this->extent(0));
     std::size_t const stride = this->extent(0) == 0 ? 0 : this->size() / this->extent(0);
     using Result = dynamic_extents<Shape::rank()>;
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -164,6 +166,22 @@ auto from_kokkos(View const& view) {
 template <class T, std::size_t... E>
 Tensor<T, Extents<E...>> from_span(T* data, Extents<E...> extents) {
   return {data, extents, nullptr};
+}
+
+/// The same for a span. Throws ShapeError if it has another number of elements than the extents.
+template <class T, std::size_t N, std::size_t... E>
+Tensor<T, Extents<E...>> from_span(std::span<T, N> data, Extents<E...> extents) {
+  require<ShapeError>(data.size() == extents.size(), "[from_span] the span has ", data.size(), " elements, ",
+                      extents.to_string(), " has ", extents.size());
+  return {data.data(), extents, nullptr};
+}
+
+/// All elements of a host tensor in row-major order; no copy.
+template <class T, class Shape, class Memory>
+std::span<T> as_span(TensorView<T, Shape, Memory> const& tensor) {
+  static_assert(bool(Kokkos::SpaceAccessibility<Kokkos::HostSpace, Memory>::accessible),
+                "kovos::as_span: the memory is not the host's; call to_host first");
+  return {tensor.data(), tensor.size()};
 }
 
 }  // namespace kovos
