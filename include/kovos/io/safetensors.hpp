@@ -20,7 +20,7 @@
 
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/quote.hpp"
+#include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/io/named_tensors.hpp"
 #include "kovos/io/tensor_bytes.hpp"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/quote.hpp"
+#include "kovos/core/quote.hpp"
 #include "kovos/text/text_file.hpp"
 
 namespace kovos {

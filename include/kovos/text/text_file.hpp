@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/quote.hpp"
+#include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/text/unicode.hpp"
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/quote.hpp"
+#include "kovos/core/quote.hpp"
 #include "kovos/text/clean.hpp"
 #include "kovos/text/unicode.hpp"
 #include "kovos/text/vocabulary.hpp"

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/quote.hpp"
+#include "kovos/core/quote.hpp"
 
 namespace kovos {
 

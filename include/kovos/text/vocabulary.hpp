@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/quote.hpp"
+#include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/text/text_file.hpp"
 #include "kovos/text/unicode.hpp"

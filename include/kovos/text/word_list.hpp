@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/quote.hpp"
+#include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/text/benchmark_classes.hpp"
 #include "kovos/text/clean.hpp"

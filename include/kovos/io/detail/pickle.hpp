@@ -18,7 +18,7 @@
 
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/quote.hpp"
+#include "kovos/core/quote.hpp"
 
 // A reader of the pickles that torch.save writes. It builds an inert tree and never calls, imports or creates anything
 // a file names: storages and tensors become descriptions, the few containers become lists, everything else becomes an
