@@ -130,7 +130,8 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
   std::size_t const panels = (p.c.columns + width - 1) / width;
 
   auto const packed = context.template tensor<float>(panels, depth * width);
-  for_each_task(context, "kovos::gemm pack", workers(context, panels), panels, [&](std::size_t panel, std::size_t) {
+  std::size_t const packers = packed.size() < 65536 ? 1 : workers(context, panels);
+  for_each_task(context, "kovos::gemm pack", packers, panels, [&](std::size_t panel, std::size_t) {
     pack_panel(p.b, panel * width, width, p.alpha, packed.data() + panel * depth * width);
   });
 

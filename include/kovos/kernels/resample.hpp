@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
@@ -45,6 +46,14 @@ KOKKOS_INLINE_FUNCTION LinearTap linear_tap(std::size_t i, std::size_t in, std::
   return {first, second, static_cast<float>(source - static_cast<double>(first))};
 }
 
+/// Channel i of c between two rows, along the row first: torch's order of operations.
+KOKKOS_INLINE_FUNCTION float interpolate(float const* top, float const* bottom, LinearTap const& tap, float weight,
+                                         std::size_t c, std::size_t i) {
+  float const a = (1 - tap.weight) * top[tap.first * c + i] + tap.weight * top[tap.second * c + i];
+  float const b = (1 - tap.weight) * bottom[tap.first * c + i] + tap.weight * bottom[tap.second * c + i];
+  return (1 - weight) * a + weight * b;
+}
+
 KOKKOS_INLINE_FUNCTION float cubic_weight(float t) {
   constexpr float a = -0.75f;
   t = t < 0 ? -t : t;
@@ -70,19 +79,32 @@ auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typen
   auto y = context.template tensor<float>(n, height, width, c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::resize_bilinear", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const sample = index / width / height;
-        auto const ty = detail::linear_tap(index / width % height, h, height, alignment);
-        auto const tx = detail::linear_tap(index % width, w, width, alignment);
-        float const* const top = from + (sample * h + ty.first) * w * c;
-        float const* const bottom = from + (sample * h + ty.second) * w * c;
-        for (std::size_t i = 0; i < c; ++i) {
-          float const a = (1 - tx.weight) * top[tx.first * c + i] + tx.weight * top[tx.second * c + i];
-          float const b = (1 - tx.weight) * bottom[tx.first * c + i] + tx.weight * bottom[tx.second * c + i];
-          to[index * c + i] = (1 - ty.weight) * a + ty.weight * b;
-        }
-      });
+  if constexpr (is_host_execution<Exec>) {
+    // A row at a time: the taps along it are the same for all rows.
+    std::vector<detail::LinearTap> columns(width);
+    for (std::size_t j = 0; j < width; ++j) columns[j] = detail::linear_tap(j, w, width, alignment);
+    auto const* const taps = columns.data();
+    detail::for_each_task(context, "kovos::resize_bilinear", detail::workers(context, n * height), n * height,
+                          [=](std::size_t row, std::size_t) {
+                            auto const ty = detail::linear_tap(row % height, h, height, alignment);
+                            float const* const top = from + (row / height * h + ty.first) * w * c;
+                            float const* const bottom = from + (row / height * h + ty.second) * w * c;
+                            float* out = to + row * width * c;
+                            for (std::size_t j = 0; j < width; ++j)
+                              for (std::size_t i = 0; i < c; ++i)
+                                *out++ = detail::interpolate(top, bottom, taps[j], ty.weight, c, i);
+                          });
+  } else {
+    detail::for_each_index(
+        context, "kovos::resize_bilinear", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
+          std::size_t const sample = index / width / height;
+          auto const ty = detail::linear_tap(index / width % height, h, height, alignment);
+          auto const tx = detail::linear_tap(index % width, w, width, alignment);
+          float const* const top = from + (sample * h + ty.first) * w * c;
+          float const* const bottom = from + (sample * h + ty.second) * w * c;
+          for (std::size_t i = 0; i < c; ++i) to[index * c + i] = detail::interpolate(top, bottom, tx, ty.weight, c, i);
+        });
+  }
   return y;
 }
 

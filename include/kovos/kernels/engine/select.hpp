@@ -30,6 +30,11 @@ bool uses_host_engine(Context<Exec> const& context) {
 /// Calls f(task, worker) for each task in [0, tasks), worker < workers(context, tasks); tasks go to whoever is free.
 template <class Exec, class F>
 void for_each_task(Context<Exec> const& context, char const* label, std::size_t workers, std::size_t tasks, F const& f) {
+  if (workers == 1) {  // waking the other threads would take longer than a small task
+    context.exec().fence(label);
+    for (std::size_t task = 0; task < tasks; ++task) f(task, std::size_t{0});
+    return;
+  }
   std::atomic<std::size_t> next{0};
   auto* const counter = &next;
   auto const* const body = &f;
