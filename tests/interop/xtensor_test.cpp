@@ -86,7 +86,9 @@ TEST_CASE("from_xtensor of views: contiguous ones share, others are refused") {
   CHECK(message_of<ShapeError>([&] { from_xtensor<2>(columns); }) ==
         "[from_xtensor] axis 0 has stride 6, expected 2; evaluate the view into a row-major array first");
   xt::xarray<float, xt::layout_type::dynamic> turned({2, 3}, xt::layout_type::column_major);
-  CHECK(message_of<ShapeError>([&] { from_xtensor<2>(turned); }).starts_with("[from_xtensor] axis 1 has stride 2, expected 1"));
+  CHECK(message_of<ShapeError>([&] {
+          from_xtensor<2>(turned);
+        }).starts_with("[from_xtensor] axis 1 has stride 2, expected 1"));
 }
 
 TEST_CASE("kernels run on shared xtensor memory") {

@@ -22,9 +22,9 @@ TEST_CASE("attention: self, cross and causal, any head width") {
     bool causal;
   };
   // Lengths around the blocks of the host engine (4 tiles of 6 or 14 rows) and one row, one key, one channel.
-  std::vector<Case> const cases{{{1, 1, 1, 1, 1}, false},   {{1, 1, 1, 1, 1}, true},    {{2, 5, 9, 12, 4}, false},
-                                {{2, 24, 24, 10, 2}, true}, {{1, 25, 17, 21, 3}, false}, {{3, 57, 57, 15, 5}, true},
-                                {{1, 56, 33, 64, 1}, false}, {{1, 77, 77, 64, 2}, true}, {{2, 7, 113, 33, 3}, false}};
+  std::vector<Case> const cases{{{1, 1, 1, 1, 1}, false},    {{1, 1, 1, 1, 1}, true},     {{2, 5, 9, 12, 4}, false},
+                                {{2, 24, 24, 10, 2}, true},  {{1, 25, 17, 21, 3}, false}, {{3, 57, 57, 15, 5}, true},
+                                {{1, 56, 33, 64, 1}, false}, {{1, 77, 77, 64, 2}, true},  {{2, 7, 113, 33, 3}, false}};
   for_each_context([&](auto const& context) {
     for (auto const& [s, causal] : cases) {
       auto const q = random_tensor<float>(1, 2, s.batch, s.queries, s.width);
@@ -55,14 +55,16 @@ TEST_CASE("attention: self, cross and causal, any head width") {
 
 TEST_CASE("attention keeps large scores finite") {
   for_each_context([](auto const& context) {
-    auto q = random_tensor<float>(1, 1, 1, 3, 4), k = random_tensor<float>(2, 1, 1, 40, 4), v = random_tensor<float>(3, 1, 1, 40, 4);
+    auto q = random_tensor<float>(1, 1, 1, 3, 4), k = random_tensor<float>(2, 1, 1, 40, 4),
+         v = random_tensor<float>(3, 1, 1, 40, 4);
     fill(context, q, 100.0f);
     fill(context, k, -100.0f);
     context.fence();
     for (std::size_t d = 0; d < 4; ++d) k(0, 37, d) = 100;  // the one key that counts
     auto const o = attention(context, q, k, v, 1);
     context.fence();
-    for (std::size_t d = 0; d < 4; ++d) CHECK(static_cast<double>(o(0, 2, d)) == doctest::Approx(static_cast<double>(v(0, 37, d))));
+    for (std::size_t d = 0; d < 4; ++d)
+      CHECK(static_cast<double>(o(0, 2, d)) == doctest::Approx(static_cast<double>(v(0, 37, d))));
   });
 }
 
@@ -71,8 +73,8 @@ TEST_CASE("window_attention agrees with rolling, cutting and masking") {
     reference::Map map;
     std::size_t heads, window, shift;
   };
-  std::vector<Case> const cases{{{1, 6, 6, 8}, 2, 3, 0},  {{2, 6, 9, 12}, 3, 3, 1},   {{1, 8, 4, 10}, 2, 4, 2},
-                                {{1, 5, 5, 7}, 1, 5, 0},  {{2, 4, 4, 6}, 2, 4, 2},    {{1, 12, 12, 32}, 4, 6, 3},
+  std::vector<Case> const cases{{{1, 6, 6, 8}, 2, 3, 0}, {{2, 6, 9, 12}, 3, 3, 1}, {{1, 8, 4, 10}, 2, 4, 2},
+                                {{1, 5, 5, 7}, 1, 5, 0}, {{2, 4, 4, 6}, 2, 4, 2},  {{1, 12, 12, 32}, 4, 6, 3},
                                 {{1, 3, 6, 5}, 5, 1, 0}, {{1, 14, 7, 9}, 3, 7, 6}};
   for_each_context([&](auto const& context) {
     for (auto const& [m, heads, window, shift] : cases) {
@@ -137,7 +139,8 @@ TEST_CASE("linear attention, with repeated keys as explicit padding") {
       CHECK(close(values(full_result), expected_full));
       // One padding key more or less must be noticed.
       CHECK_FALSE(close(values(linear_result), expect(linear_of, c.padding + 1).value, expected_linear.bound));
-      if (c.padding < 200) CHECK_FALSE(close(values(full_result), expect(full_of, c.padding + 1).value, expected_full.bound));
+      if (c.padding < 200)
+        CHECK_FALSE(close(values(full_result), expect(full_of, c.padding + 1).value, expected_full.bound));
     }
   });
 }
@@ -145,7 +148,8 @@ TEST_CASE("linear attention, with repeated keys as explicit padding") {
 TEST_CASE("linear attention divides by the sum of weights plus 1e-6") {
   for_each_context([](auto const& context) {
     // phi is tiny everywhere, so that the epsilon matters.
-    auto const q = random_tensor<float>(1, 1, 4, 2, 6), k = random_tensor<float>(2, 1, 4, 2, 6), v = random_tensor<float>(3, 1, 4, 2, 6);
+    auto const q = random_tensor<float>(1, 1, 4, 2, 6), k = random_tensor<float>(2, 1, 4, 2, 6),
+               v = random_tensor<float>(3, 1, 4, 2, 6);
     for (std::size_t i = 0; i < q.size(); ++i) q.data()[i] -= 7, k.data()[i] -= 7;
     auto const o = linear_attention(context, q, k, v, 2);
     context.fence();
@@ -182,7 +186,8 @@ TEST_CASE("attention refuses extents that do not fit") {
   CHECK(run(x, other_batch, other_batch, 2) == "[attention] k.extent(0) is 1, expected 2");
   CHECK(run(x, narrow, narrow, 2) == "[attention] k.extent(2) is 6, expected 8");
   CHECK(run(x, x, more_keys, 2) == "[attention] k is [2, 3, 8], v is [2, 5, 8]");
-  CHECK(run(x, more_keys, more_keys, 2, true) == "[attention] causal attention needs as many keys as queries, got 5 and 3");
+  CHECK(run(x, more_keys, more_keys, 2, true) ==
+        "[attention] causal attention needs as many keys as queries, got 5 and 3");
   CHECK(run(x, none, none, 2) == "[attention] there are no keys");
 
   auto const linear_run = [&](auto const& q, auto const& k, auto const& v, std::size_t heads,
@@ -207,5 +212,6 @@ TEST_CASE("attention refuses extents that do not fit") {
   CHECK(window_run(map, map, 2, 4, 0) == "[window_attention] windows of 4 pixels do not tile a map of 6 x 6");
   CHECK(window_run(map, map, 2, 0, 0) == "[window_attention] windows of 0 pixels do not tile a map of 6 x 6");
   CHECK(window_run(map, map, 2, 3, 3) == "[window_attention] shift 3 must be smaller than the window 3");
-  CHECK(window_run(map, wide, 2, 3, 0) == "[window_attention] q is [1, 6, 6, 8], k is [1, 6, 12, 8], v is [1, 6, 12, 8]");
+  CHECK(window_run(map, wide, 2, 3, 0) ==
+        "[window_attention] q is [1, 6, 6, 8], k is [1, 6, 12, 8], v is [1, 6, 12, 8]");
 }

@@ -47,7 +47,8 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
   auto const s = random_tensor<float>(3, 1, 12, 6, 16);
   auto const m = random_tensor<float>(4, 1, 20, 16);
   auto const m16 = random_tensor<bf16>(5, 1, 20, 16);
-  auto const v = random_tensor<float>(6, 1, 16), b = random_tensor<float>(7, 1, 20), best = random_tensor<float>(8, 0, 16);
+  auto const v = random_tensor<float>(6, 1, 16), b = random_tensor<float>(7, 1, 20),
+             best = random_tensor<float>(8, 0, 16);
   auto const v16 = random_tensor<bf16>(6, 1, 16), b16 = random_tensor<bf16>(7, 1, 20);
   auto const w = random_tensor<float>(8, 1, 20, 16, 3, 3), wt = random_tensor<float>(9, 1, 16, 20, 2, 2);
   auto const guidance = random_tensor<float>(10, 1, 1, 12, 12, 3);
@@ -79,7 +80,8 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
       {"average_pool2d", [=](C const& c) { average_pool2d(c, x, 2); }},
       {"resize_bilinear", [=](C const& c) { resize_bilinear(c, x, 9, 5); }},
       {"resize_bicubic", [=](C const& c) { resize_bicubic(c, x, 9, 5); }},
-      {"window_partition and reverse", [=](C const& c) { window_reverse(c, window_partition(c, x, 3, 1), 2, 6, 6, 3, 1); }},
+      {"window_partition and reverse",
+       [=](C const& c) { window_reverse(c, window_partition(c, x, 3, 1), 2, 6, 6, 3, 1); }},
       {"window_regions", [=](C const& c) { window_regions(c, 6, 6, 3, 1); }},
       {"crop", [=](C const& c) { crop(c, x, 1, 1, 4, 4); }},
       {"add_window", [=](C const& c) { add_window(c, canvas, x, 1, 1); }},
@@ -90,13 +92,18 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
       {"mean_over_axis1", [=](C const& c) { mean_over_axis1(c, s); }},
       {"add_in_place", [=](C const& c) { add_in_place(c, x, v); }},
       {"normalize_channels",
-       [=](C const& c) { normalize_channels(c, colours, Kokkos::Array<float, 3>{1, 2, 3}, Kokkos::Array<float, 3>{1, 2, 3}); }},
+       [=](C const& c) {
+         normalize_channels(c, colours, Kokkos::Array<float, 3>{1, 2, 3}, Kokkos::Array<float, 3>{1, 2, 3});
+       }},
       {"embed", [=](C const& c) { embed(c, ids, m, m); }},
       {"map_to_tokens", [=](C const& c) { map_to_tokens(c, x, v, positions); }},
       {"tokens_to_map", [=](C const& c) { tokens_to_map(c, tokens, 6, 6); }},
       {"select_tokens", [=](C const& c) { select_tokens(c, tokens, index); }},
       {"gather_rows", [=](C const& c) { gather_rows(c, tokens, index); }},
-      {"permute", [=](C const& c) { permute(c, x, {0, 3, 1, 2}); }},
+      {"permute",
+       [=](C const& c) {
+         permute(c, x, {0, 3, 1, 2});
+       }},
       {"argmax", [=](C const& c) { argmax(c, m); }},
       {"update_argmax", [=](C const& c) { update_argmax(c, m, 0, best, labels); }},
       {"row_maximum", [=](C const& c) { row_maximum(c, m); }},
@@ -104,7 +111,8 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
 }
 }  // namespace
 
-TEST_CASE("names, allocations and fences of every kernel are ours; a second call allocates nothing and repeats the first") {
+TEST_CASE(
+    "names, allocations and fences of every kernel are ours; a second call allocates nothing and repeats the first") {
   for (Engine engine : engines()) {
     INFO("engine ", name_of(engine));
     for (auto const& [name, run] : all_kernels()) {

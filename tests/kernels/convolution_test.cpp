@@ -57,7 +57,8 @@ TEST_CASE("conv2d: kernels, strides, paddings and channels") {
       Values turned;
       std::size_t const taps = k.height * k.width;
       for (std::size_t i = 0; i < all.size(); ++i) turned.push_back(all[i / taps * taps + taps - 1 - i % taps]);
-      CHECK_FALSE(close(values(y), reference::conv2d(m, values(x), turned, values(b), k, activation).value, expected.bound));
+      CHECK_FALSE(
+          close(values(y), reference::conv2d(m, values(x), turned, values(b), k, activation).value, expected.bound));
     }
   });
 }
@@ -79,9 +80,10 @@ TEST_CASE("conv2d of no samples, no filters, no channels") {
   for_each_context([](auto const& context) {
     auto const b = random_tensor<float>(1, 1, 2), none = random_tensor<float>(1, 1, 0);
     auto const w = random_tensor<float>(1, 1, 2, 3, 3, 3);
-    CHECK(shape(conv2d(context, random_tensor<float>(1, 1, 0, 4, 4, 3), w, b, 1, 1)) == std::vector<std::size_t>{0, 4, 4, 2});
-    CHECK(shape(conv2d(context, random_tensor<float>(1, 1, 1, 4, 4, 3), random_tensor<float>(1, 1, 0, 3, 3, 3), none)) ==
-          std::vector<std::size_t>{1, 2, 2, 0});
+    CHECK(shape(conv2d(context, random_tensor<float>(1, 1, 0, 4, 4, 3), w, b, 1, 1)) ==
+          std::vector<std::size_t>{0, 4, 4, 2});
+    CHECK(shape(conv2d(context, random_tensor<float>(1, 1, 1, 4, 4, 3), random_tensor<float>(1, 1, 0, 3, 3, 3),
+                       none)) == std::vector<std::size_t>{1, 2, 2, 0});
     auto const y = conv2d(context, random_tensor<float>(1, 1, 1, 3, 3, 0), random_tensor<float>(1, 1, 2, 0, 3, 3), b);
     context.fence();
     CHECK(close(values(y), values(b), 0));
@@ -93,8 +95,11 @@ TEST_CASE("conv_transpose2d with and without guidance") {
     reference::Map map;
     std::size_t out, k, guides, guide_channels;
   };
-  std::vector<Case> const cases{{{1, 1, 1, 1}, 1, 2, 0, 0},   {{2, 3, 5, 7}, 9, 2, 0, 0},  {{6, 4, 3, 33}, 17, 2, 2, 5},
-                                {{3, 2, 2, 8}, 16, 4, 3, 16}, {{4, 5, 2, 3}, 2, 3, 1, 1}};
+  std::vector<Case> const cases{{{1, 1, 1, 1}, 1, 2, 0, 0},
+                                {{2, 3, 5, 7}, 9, 2, 0, 0},
+                                {{6, 4, 3, 33}, 17, 2, 2, 5},
+                                {{3, 2, 2, 8}, 16, 4, 3, 16},
+                                {{4, 5, 2, 3}, 2, 3, 1, 1}};
   for_each_context([&](auto const& context) {
     for (auto const& [m, out, k, guides, guide_channels] : cases) {
       auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
@@ -111,18 +116,20 @@ TEST_CASE("conv_transpose2d with and without guidance") {
       CAPTURE(m.channels);
       CAPTURE(out);
       CHECK(shape(y) == std::vector<std::size_t>{m.n, k * m.height, k * m.width, out + guide_channels});
-      auto const expected = reference::conv_transpose2d(m, values(x), values(w), values(b), out, k, guide, values(guidance));
+      auto const expected =
+          reference::conv_transpose2d(m, values(x), values(w), values(b), out, k, guide, values(guidance));
       CHECK(close(values(y), expected));
-      CHECK(close(values(half), reference::conv_transpose2d(m, values(x), values(w16), {}, out, k, guide, values(guidance))));
+      CHECK(close(values(half),
+                  reference::conv_transpose2d(m, values(x), values(w16), {}, out, k, guide, values(guidance))));
       if (out == 1) continue;
       // Rows and columns of the kernel exchanged.
       Values flipped;
       Values const all = values(w);
-      for (std::size_t i = 0; i < all.size(); ++i)
-        flipped.push_back(all[i / (k * k) * k * k + i % k * k + i / k % k]);
-      CHECK_FALSE(close(values(y),
-                        reference::conv_transpose2d(m, values(x), flipped, values(b), out, k, guide, values(guidance)).value,
-                        expected.bound));
+      for (std::size_t i = 0; i < all.size(); ++i) flipped.push_back(all[i / (k * k) * k * k + i % k * k + i / k % k]);
+      CHECK_FALSE(
+          close(values(y),
+                reference::conv_transpose2d(m, values(x), flipped, values(b), out, k, guide, values(guidance)).value,
+                expected.bound));
     }
   });
 }
@@ -160,13 +167,17 @@ TEST_CASE("convolutions and pooling name what does not fit") {
     return message_of<ShapeError>([&] { conv_transpose2d(context, x, weight, bias, guidance); });
   };
   CHECK(transposed(w, b) == "[conv_transpose2d] the last extent of x is 3, expected 6");
-  CHECK(transposed(random_tensor<float>(1, 1, 3, 6, 2, 3), b) == "[conv_transpose2d] the kernel's width is 3, expected 2");
+  CHECK(transposed(random_tensor<float>(1, 1, 3, 6, 2, 3), b) ==
+        "[conv_transpose2d] the kernel's width is 3, expected 2");
   CHECK(transposed(up, wrong) == "[conv_transpose2d] bias is 5, expected 6");
-  CHECK(transposed(up, b, random_tensor<float>(1, 1, 1, 9, 10, 2)) == "[conv_transpose2d] guidance.extent(1) is 9, expected 8");
-  CHECK(transposed(up, b, random_tensor<float>(1, 1, 1, 8, 9, 2)) == "[conv_transpose2d] guidance.extent(2) is 9, expected 10");
+  CHECK(transposed(up, b, random_tensor<float>(1, 1, 1, 9, 10, 2)) ==
+        "[conv_transpose2d] guidance.extent(1) is 9, expected 8");
+  CHECK(transposed(up, b, random_tensor<float>(1, 1, 1, 8, 9, 2)) ==
+        "[conv_transpose2d] guidance.extent(2) is 9, expected 10");
   CHECK(transposed(up, b, random_tensor<float>(1, 1, 3, 8, 10, 2)) ==
         "[conv_transpose2d] 2 samples cannot share 3 guidance maps");
   for (std::size_t k : {0, 3})
     CHECK(message_of<ShapeError>([&] { average_pool2d(context, x, k); }) ==
-          "[average_pool2d] blocks of " + std::to_string(k) + " x " + std::to_string(k) + " do not tile a map of 4 x 5");
+          "[average_pool2d] blocks of " + std::to_string(k) + " x " + std::to_string(k) +
+              " do not tile a map of 4 x 5");
 }

@@ -55,10 +55,12 @@ TEST_CASE("permute by every order of four axes, and other ranks and types") {
   });
   Context<Kokkos::DefaultHostExecutionSpace> const context;
   auto const x = random_tensor<float>(1, 1, 2, 3);
-  CHECK(message_of<ShapeError>([&] { permute(context, x, {0, 2}); }) ==
-        "[permute] axis 1 of the order (2) is out of range or used twice");
-  CHECK(message_of<ShapeError>([&] { permute(context, x, {1, 1}); }) ==
-        "[permute] axis 1 of the order (1) is out of range or used twice");
+  CHECK(message_of<ShapeError>([&] {
+          permute(context, x, {0, 2});
+        }) == "[permute] axis 1 of the order (2) is out of range or used twice");
+  CHECK(message_of<ShapeError>([&] {
+          permute(context, x, {1, 1});
+        }) == "[permute] axis 1 of the order (1) is out of range or used twice");
 }
 
 TEST_CASE("copy_of, fill, assign, add_in_place, mean_over_axis1, normalize_channels") {
@@ -112,7 +114,8 @@ TEST_CASE("copy_of, fill, assign, add_in_place, mean_over_axis1, normalize_chann
   CHECK(message_of<ShapeError>([&] { mean_over_axis1(context, random_tensor<float>(1, 1, 2, 0, 3)); }) ==
         "[mean_over_axis1] the middle axis is empty");
   CHECK(message_of<ShapeError>([&] {
-          normalize_channels(context, random_tensor<float>(1, 1, 1, 2, 2, 4), Kokkos::Array<float, 3>{}, Kokkos::Array<float, 3>{});
+          normalize_channels(context, random_tensor<float>(1, 1, 1, 2, 2, 4), Kokkos::Array<float, 3>{},
+                             Kokkos::Array<float, 3>{});
         }) == "[normalize_channels] the last extent of x is 4, expected 3");
 }
 
@@ -173,8 +176,10 @@ TEST_CASE("tokens from maps and back, chosen tokens and rows") {
           "[map_to_tokens] first_token is 4, expected 5");
     CHECK(message_of<ShapeError>([&] { map_to_tokens(context, map, first, random_tensor<float>(1, 1, 7, 5)); }) ==
           "[map_to_tokens] positions is 35, expected 30");
-    CHECK(message_of<ShapeError>([&] { tokens_to_map(context, x, 3, 3); }) == "[tokens_to_map] x.extent(1) is 7, expected 10");
-    CHECK(message_of<ShapeError>([&] { select_tokens(context, x, integers({1})); }) == "[select_tokens] index is 1, expected 2");
+    CHECK(message_of<ShapeError>([&] { tokens_to_map(context, x, 3, 3); }) ==
+          "[tokens_to_map] x.extent(1) is 7, expected 10");
+    CHECK(message_of<ShapeError>([&] { select_tokens(context, x, integers({1})); }) ==
+          "[select_tokens] index is 1, expected 2");
   });
 }
 
@@ -204,12 +209,14 @@ TEST_CASE("argmax, in one piece and tile by tile, keeps the first on ties") {
   Context<Kokkos::DefaultHostExecutionSpace> const context;
   auto const empty = context.tensor<float>(0, 5);
   CHECK(message_of<ShapeError>([&] { argmax(context, empty); }) == "[argmax] there is nothing to choose from");
-  CHECK(message_of<ShapeError>([&] { row_maximum(context, context.tensor<float>(3, 0)); }) == "[row_maximum] rows are empty");
+  CHECK(message_of<ShapeError>([&] { row_maximum(context, context.tensor<float>(3, 0)); }) ==
+        "[row_maximum] rows are empty");
   auto const x = random_tensor<float>(1, 1, 2, 5);
   auto const best = random_tensor<float>(1, 1, 5), four = random_tensor<float>(1, 1, 4);
   CHECK(row_maximum(context, empty).size() == 0);
-  CHECK(message_of<ShapeError>([&] { update_argmax(context, x, 0, four, integers({0, 0, 0, 0, 0})); }) ==
-        "[update_argmax] best is 4, expected 5");
+  CHECK(message_of<ShapeError>([&] {
+          update_argmax(context, x, 0, four, integers({0, 0, 0, 0, 0}));
+        }) == "[update_argmax] best is 4, expected 5");
   CHECK(message_of<ShapeError>([&] { update_argmax(context, x, 0, best, integers({0})); }) ==
         "[update_argmax] label is 1, expected 5");
 }

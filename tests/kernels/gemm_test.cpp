@@ -54,22 +54,22 @@ Values elements(Matrix<T> const& m) {
 
 /// Edges of every register tile: 4, 6, 14 rows and 8, 16, 32 columns.
 constexpr std::array<std::array<std::size_t, 3>, 17> sizes{{{1, 1, 1},
-                                                           {1, 33, 7},
-                                                           {2, 8, 16},
-                                                           {3, 9, 17},
-                                                           {4, 7, 1},
-                                                           {5, 15, 33},
-                                                           {6, 16, 2},
-                                                           {7, 17, 31},
-                                                           {11, 31, 5},
-                                                           {12, 32, 32},
-                                                           {13, 33, 15},
-                                                           {14, 1, 9},
-                                                           {15, 2, 100},
-                                                           {27, 24, 3},
-                                                           {29, 65, 20},
-                                                           {33, 3, 64},
-                                                           {113, 40, 19}}};
+                                                            {1, 33, 7},
+                                                            {2, 8, 16},
+                                                            {3, 9, 17},
+                                                            {4, 7, 1},
+                                                            {5, 15, 33},
+                                                            {6, 16, 2},
+                                                            {7, 17, 31},
+                                                            {11, 31, 5},
+                                                            {12, 32, 32},
+                                                            {13, 33, 15},
+                                                            {14, 1, 9},
+                                                            {15, 2, 100},
+                                                            {27, 24, 3},
+                                                            {29, 65, 20},
+                                                            {33, 3, 64},
+                                                            {113, 40, 19}}};
 
 template <class A, class B>
 void check_layouts() {
@@ -86,8 +86,8 @@ void check_layouts() {
           CAPTURE(m);
           CAPTURE(n);
           CAPTURE(k);
-          CHECK(close(values(c), reference::product(m, n, k, a.element(), b.element(), reference::nothing,
-                                                    reference::nothing)));
+          CHECK(close(values(c),
+                      reference::product(m, n, k, a.element(), b.element(), reference::nothing, reference::nothing)));
         }
   });
 }
@@ -109,7 +109,8 @@ TEST_CASE("gemm with a large depth and rows whose stride is a multiple of the pa
       auto const c = random_tensor<float>(3, 1, m, n);
       gemm(context, a.matrix, b.matrix, as_matrix(c));
       context.fence();
-      auto const expected = reference::product(m, n, k, a.element(), b.element(), reference::nothing, reference::nothing);
+      auto const expected =
+          reference::product(m, n, k, a.element(), b.element(), reference::nothing, reference::nothing);
       CHECK(close(values(c), expected));
       // Not too generous: the last of the k products may not be forgotten.
       auto const shorter =
@@ -140,11 +141,11 @@ TEST_CASE("gemm: alpha, addend with divisor and period, activation, residual") {
           auto const before = values(c.storage);
           gemm(context, a.matrix, b.matrix, c.matrix, e, 1.7f);
           context.fence();
-          auto const expect = [&, divisor = divisor, period = period, m = m, n = n, k = k](std::size_t d, Activation f) {
-            return reference::product(
-                m, n, k, a.element(), b.element(),
-                [&](std::size_t i, std::size_t j) { return addend.element()(i / d % period, j); }, residual.element(),
-                {static_cast<double>(1.7f), f});
+          auto const expect = [&, divisor = divisor, period = period, m = m, n = n, k = k](std::size_t d,
+                                                                                           Activation f) {
+            return reference::product(m, n, k, a.element(), b.element(),
+                                      [&](std::size_t i, std::size_t j) { return addend.element()(i / d % period, j); },
+                                      residual.element(), {static_cast<double>(1.7f), f});
           };
           auto const expected = expect(divisor, activation);
           CAPTURE(m);
@@ -155,12 +156,14 @@ TEST_CASE("gemm: alpha, addend with divisor and period, activation, residual") {
           // What lies between the rows of c is not ours to write.
           for (std::size_t i = 0; i < m; ++i)
             for (std::size_t j = n; j < c.matrix.row_stride; ++j)
-              REQUIRE(before[i * c.matrix.row_stride + j] == static_cast<double>(c.matrix.data[i * c.matrix.row_stride + j]));
+              REQUIRE(before[i * c.matrix.row_stride + j] ==
+                      static_cast<double>(c.matrix.data[i * c.matrix.row_stride + j]));
           if (m < 13 || period == 200) continue;
           // The bounds tell other activations and other addends apart.
           if (period > 1) CHECK_FALSE(close(elements(c.matrix), expect(divisor + 1, activation).value, expected.bound));
           for (Activation other : activations)
-            if (other != activation) CHECK_FALSE(close(elements(c.matrix), expect(divisor, other).value, expected.bound));
+            if (other != activation)
+              CHECK_FALSE(close(elements(c.matrix), expect(divisor, other).value, expected.bound));
         }
   });
 }
@@ -177,9 +180,9 @@ TEST_CASE("gemm adds to the result in place when the residual is the result") {
       e.residual = {c.matrix.data, m, n, n, 1};
       gemm(context, a.matrix, b.matrix, c.matrix, e);
       context.fence();
-      CHECK(close(elements(c.matrix),
-                  reference::product(m, n, k, a.element(), b.element(), reference::nothing,
-                                     [&](std::size_t i, std::size_t j) { return old[i * n + j]; })));
+      CHECK(
+          close(elements(c.matrix), reference::product(m, n, k, a.element(), b.element(), reference::nothing,
+                                                       [&](std::size_t i, std::size_t j) { return old[i * n + j]; })));
     }
   });
 }
@@ -194,15 +197,17 @@ TEST_CASE("gemm with strided columns of the result, of the addend, and in double
     Epilogue e;
     e.addend = {addend.matrix.data, 1, n, addend.matrix.row_stride, addend.matrix.column_stride};
     gemm(context, a.matrix, b.matrix, c.matrix, e);
-    auto const d = random_tensor<double>(5, 1, m, k), f = random_tensor<double>(6, 1, k, n), g = random_tensor<double>(7, 1, m, n);
+    auto const d = random_tensor<double>(5, 1, m, k), f = random_tensor<double>(6, 1, k, n),
+               g = random_tensor<double>(7, 1, m, n);
     gemm(context, as_matrix(d), as_matrix(f), as_matrix(g));
     context.fence();
     CHECK(close(elements(c.matrix),
-                reference::product(m, n, k, a.element(), b.element(),
-                                   [&](std::size_t, std::size_t j) { return addend.element()(0, j); }, reference::nothing)));
-    auto const expected = reference::product(m, n, k, [&](std::size_t i, std::size_t j) { return d(i, j); },
-                                             [&](std::size_t i, std::size_t j) { return f(i, j); }, reference::nothing,
-                                             reference::nothing);
+                reference::product(
+                    m, n, k, a.element(), b.element(),
+                    [&](std::size_t, std::size_t j) { return addend.element()(0, j); }, reference::nothing)));
+    auto const expected = reference::product(
+        m, n, k, [&](std::size_t i, std::size_t j) { return d(i, j); },
+        [&](std::size_t i, std::size_t j) { return f(i, j); }, reference::nothing, reference::nothing);
     CHECK(close(values(g), expected.value, 1e-14));
   });
 }
@@ -228,7 +233,8 @@ TEST_CASE("gemm with empty extents") {
 
 TEST_CASE("gemm and linear name the extent that does not fit") {
   Context<Kokkos::DefaultHostExecutionSpace> const context;
-  auto const a = random_tensor<float>(1, 1, 3, 4), b = random_tensor<float>(2, 1, 4, 5), c = random_tensor<float>(3, 1, 3, 5);
+  auto const a = random_tensor<float>(1, 1, 3, 4), b = random_tensor<float>(2, 1, 4, 5),
+             c = random_tensor<float>(3, 1, 3, 5);
   auto const run = [&](auto const& x, auto const& y, auto const& z, Epilogue const& e = {}) {
     return message_of<ShapeError>([&] { gemm(context, as_matrix(x), as_matrix(y), as_matrix(z), e); });
   };
@@ -250,7 +256,8 @@ TEST_CASE("gemm and linear name the extent that does not fit") {
   CHECK(run(a, b, c, e) == "[gemm] residual.columns is 4, expected 5");
 
   auto const bias = random_tensor<float>(4, 1, std::size_t{3});
-  CHECK(message_of<ShapeError>([&] { linear(context, a, b, bias); }) == "[linear] the last extent of x is 4, expected 5");
+  CHECK(message_of<ShapeError>([&] { linear(context, a, b, bias); }) ==
+        "[linear] the last extent of x is 4, expected 5");
   CHECK(message_of<ShapeError>([&] { linear(context, a, a, random_tensor<float>(4, 1, 2)); }) ==
         "[linear] bias is 2, expected 3");
 }
@@ -268,7 +275,9 @@ TEST_CASE("linear over the last axis, with and without bias and residual, float 
       return reference::product(
           6, 21, 19, [&](std::size_t i, std::size_t k) { return static_cast<double>(x.data()[i * 19 + k]); },
           [&](std::size_t k, std::size_t j) { return static_cast<double>(static_cast<float>(weight(j, k))); },
-          [&](std::size_t, std::size_t j) { return bias.empty() ? 0.0 : static_cast<double>(static_cast<float>(bias(j))); },
+          [&](std::size_t, std::size_t j) {
+            return bias.empty() ? 0.0 : static_cast<double>(static_cast<float>(bias(j)));
+          },
           [&](std::size_t i, std::size_t j) { return with_residual ? static_cast<double>(r.data[i * 21 + j]) : 0.0; },
           {1.0, f});
     };
@@ -289,15 +298,15 @@ TEST_CASE("cosine_similarity of every pair of rows") {
   for_each_context([](auto const& context) {
     std::size_t const m = 7, n = 18, d = 37;
     auto const a = random_tensor<float>(1, 5, m, d), b = random_tensor<float>(2, 0.01, n, d);
-    for (std::size_t i = 0; i < d; ++i) a(3, i) = 0;       // no direction: 0 with everything
+    for (std::size_t i = 0; i < d; ++i) a(3, i) = 0;        // no direction: 0 with everything
     for (std::size_t i = 0; i < d; ++i) b(4, i) = a(2, i);  // the same direction: 1
     for (std::size_t i = 0; i < d; ++i) b(5, i) = -3 * a(2, i);
     auto const c = cosine_similarity(context, a, b);
     context.fence();
     auto const u = reference::l2_normalize(m, d, values(a)), v = reference::l2_normalize(n, d, values(b));
-    auto expected = reference::product(m, n, d, [&](std::size_t i, std::size_t k) { return u.value[i * d + k]; },
-                                       [&](std::size_t k, std::size_t j) { return v.value[j * d + k]; },
-                                       reference::nothing, reference::nothing);
+    auto expected = reference::product(
+        m, n, d, [&](std::size_t i, std::size_t k) { return u.value[i * d + k]; },
+        [&](std::size_t k, std::size_t j) { return v.value[j * d + k]; }, reference::nothing, reference::nothing);
     for (double& bound : expected.bound) bound += 2 * (static_cast<double>(d) + 8) * unit;  // of the unit vectors
     CHECK(close(values(c), expected));
     CHECK(static_cast<double>(c(2, 4)) == doctest::Approx(1).epsilon(1e-6));
@@ -315,7 +324,9 @@ TEST_CASE("engine_name says who computes, and an engine that cannot run is refus
   CHECK(engine_name(Context<Exec>(Exec(), Engine::host)) == std::string("host ") + detail::best_host_kernels().name);
   CHECK(engine_name(Context<Exec>()) == engine_name(Context<Exec>(Exec(), Engine::host)));
 #else
-  CHECK(message_of<ConfigError>([] { engine_name(Context<Exec>(Exec(), Engine::host)); }).starts_with("[Context] Engine::host needs"));
+  CHECK(message_of<ConfigError>([] {
+          engine_name(Context<Exec>(Exec(), Engine::host));
+        }).starts_with("[Context] Engine::host needs"));
 #endif
 #ifdef KOVOS_ENABLE_EIGEN
   CHECK(engine_name(Context<Exec>(Exec(), Engine::eigen)) == "eigen");

@@ -72,7 +72,8 @@ TEST_CASE("host gemm, every tile and its rests") {
         e.row_divisor = 2;
         e.activation = Activation::quick_gelu;
         e.residual = {c.data(), m, n, n, 1};
-        detail::Product<float, float, float> const product{{a.data(), m, k, k, 1}, {b.data(), k, n, n, 1}, as_matrix(c), 0.5f, e};
+        detail::Product<float, float, float> const product{
+            {a.data(), m, k, k, 1}, {b.data(), k, n, n, 1}, as_matrix(c), 0.5f, e};
         detail::gemm_host(context, product, kernels);
         CAPTURE(m);
         CAPTURE(n);
@@ -92,10 +93,12 @@ TEST_CASE("host attention: plain, causal, with regions, rows apart in memory") {
       std::size_t queries, keys, head_dim;
       bool causal, regions;
     };
-    for (auto const& c : {Case{1, 1, 1, false, false}, Case{24, 24, 8, true, false}, Case{25, 57, 33, false, false},
-                          Case{57, 57, 5, true, false}, Case{49, 49, 32, false, true}, Case{113, 113, 17, true, true}}) {
+    for (auto const& c :
+         {Case{1, 1, 1, false, false}, Case{24, 24, 8, true, false}, Case{25, 57, 33, false, false},
+          Case{57, 57, 5, true, false}, Case{49, 49, 32, false, true}, Case{113, 113, 17, true, true}}) {
       std::size_t const stride = c.head_dim + 3;
-      auto const q = random_list(1, c.queries * stride, 2), k = random_list(2, c.keys * stride, 2), v = random_list(3, c.keys * stride, 2);
+      auto const q = random_list(1, c.queries * stride, 2), k = random_list(2, c.keys * stride, 2),
+                 v = random_list(3, c.keys * stride, 2);
       auto o = random_list(4, c.queries * stride);
       auto const before = o;
       std::vector<std::uint8_t> region(c.keys);
@@ -120,12 +123,14 @@ TEST_CASE("host attention: plain, causal, with regions, rows apart in memory") {
       };
       CAPTURE(c.queries);
       CAPTURE(c.head_dim);
-      CHECK(close(dense(o, c.queries),
-                  reference::attention({1, c.queries, c.keys, c.head_dim, 1}, dense(q, c.queries), dense(k, c.keys), dense(v, c.keys),
-                                       static_cast<double>(0.3f), [&](std::size_t n, std::size_t i, std::size_t j) {
-                                         if (c.causal && j > i) return reference::causal_mask(n, i, j);
-                                         return c.regions && region[i] != region[j] ? -100.0 : 0.0;
-                                       })));
+      CHECK(
+          close(dense(o, c.queries), reference::attention({1, c.queries, c.keys, c.head_dim, 1}, dense(q, c.queries),
+                                                          dense(k, c.keys), dense(v, c.keys), static_cast<double>(0.3f),
+                                                          [&](std::size_t n, std::size_t i, std::size_t j) {
+                                                            if (c.causal && j > i)
+                                                              return reference::causal_mask(n, i, j);
+                                                            return c.regions && region[i] != region[j] ? -100.0 : 0.0;
+                                                          })));
       for (std::size_t i = 0; i < c.queries; ++i)
         for (std::size_t d = c.head_dim; d < stride; ++d) REQUIRE(o[i * stride + d] == before[i * stride + d]);
     }
@@ -175,13 +180,14 @@ TEST_CASE("host activations against erf and exp in double, over the whole range"
       Expected expected{wide(x), Values(x.size())};
       for (std::size_t i = 0; i < x.size(); ++i) {
         double const in = expected.value[i], out = reference::activated(in, f);
-        // Relative to the result: 24 roundings, and the argument of exp, which for gelu is the square of a twice rounded
-        // number. exp ends at 1e-38, which a huge |x| may multiply.
+        // Relative to the result: 24 roundings, and the argument of exp, which for gelu is the square of a twice
+        // rounded number. exp ends at 1e-38, which a huge |x| may multiply.
         double const argument = f == Activation::gelu ? 2.5 * in * in : 2 * std::fabs(in);
         expected.value[i] = out;
-        expected.bound[i] = f == Activation::none || f == Activation::relu
-                                ? 0
-                                : (24 + std::min(argument, 500.0)) * unit * std::fabs(out) + 2e-38 * std::max(1.0, std::fabs(in));
+        expected.bound[i] =
+            f == Activation::none || f == Activation::relu
+                ? 0
+                : (24 + std::min(argument, 500.0)) * unit * std::fabs(out) + 2e-38 * std::max(1.0, std::fabs(in));
       }
       CAPTURE(static_cast<int>(f));
       CHECK(close(wide(y), expected));
@@ -219,7 +225,8 @@ TEST_CASE("host elu_plus_one") {
       for (std::size_t i = 0; i < x.size(); ++i) {
         double const in = static_cast<double>(x[i]);
         double const expected = i >= count ? in : in > 0 ? in + 1 : std::exp(in);
-        CHECK(std::fabs(static_cast<double>(y[i]) - expected) <= (i >= count ? 0 : (8 + std::fabs(in)) * unit * expected));
+        CHECK(std::fabs(static_cast<double>(y[i]) - expected) <=
+              (i >= count ? 0 : (8 + std::fabs(in)) * unit * expected));
       }
     }
     float special[3] = {not_a_number, infinity, -infinity};
@@ -252,7 +259,8 @@ TEST_CASE("host sums over channels, scale and shift, outer product, row times ma
         kernels.scale_shift(x.data(), y.data(), rows, c, scale.data(), shift.data(), relu);
         Values expected;
         for (std::size_t i = 0; i < x.size(); ++i) {
-          double const number = static_cast<double>(x[i]) * static_cast<double>(scale[i % c]) + static_cast<double>(shift[i % c]);
+          double const number =
+              static_cast<double>(x[i]) * static_cast<double>(scale[i % c]) + static_cast<double>(shift[i % c]);
           expected.push_back(relu ? std::max(number, 0.0) : number);
         }
         CHECK(close(wide(y), expected, 4 * unit));

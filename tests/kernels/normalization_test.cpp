@@ -38,7 +38,8 @@ TEST_CASE("layer_norm over the last axis") {
     auto const x = random_tensor<float>(1, 1e-3, 6, 20);
     auto const w = random_tensor<float>(2, 1, 20), b = random_tensor<float>(3, 1, 20);
     auto const w16 = random_tensor<bf16>(4, 1, 20), b16 = random_tensor<bf16>(5, 1, 20);
-    auto const y = layer_norm(context, x, w, b), half = layer_norm(context, x, w16, b16), other = layer_norm(context, x, w, b, 1e-3f);
+    auto const y = layer_norm(context, x, w, b), half = layer_norm(context, x, w16, b16),
+               other = layer_norm(context, x, w, b, 1e-3f);
     context.fence();
     auto const expect = [&](auto const& weight, auto const& bias, double epsilon) {
       return reference::layer_norm(6, 20, values(x), values(weight), values(bias), epsilon);
@@ -69,7 +70,7 @@ TEST_CASE("group_norm over pixels and the channels of a group, in place") {
     reference::Map map;
     std::size_t groups;
   };
-  std::vector<Case> const cases{{{1, 1, 1, 1}, 1},  {{2, 3, 5, 6}, 3},   {{1, 9, 8, 33}, 11}, {{3, 12, 12, 32}, 2},
+  std::vector<Case> const cases{{{1, 1, 1, 1}, 1},   {{2, 3, 5, 6}, 3},    {{1, 9, 8, 33}, 11}, {{3, 12, 12, 32}, 2},
                                 {{1, 7, 1, 16}, 16}, {{1, 48, 48, 64}, 4}, {{2, 5, 13, 7}, 1}};
   for_each_context([&](auto const& context) {
     for (auto const& [m, groups] : cases)
@@ -86,8 +87,10 @@ TEST_CASE("group_norm over pixels and the channels of a group, in place") {
         CAPTURE(relu);
         CHECK(close(values(x), expected));
         if (groups > 1 && groups < m.channels) {
-          CHECK_FALSE(close(values(x), reference::group_norm(m, 1, before, values(w), values(b), relu).value, expected.bound));
-          CHECK_FALSE(close(values(x), reference::group_norm(m, groups, before, values(w), values(b), !relu).value, expected.bound));
+          CHECK_FALSE(
+              close(values(x), reference::group_norm(m, 1, before, values(w), values(b), relu).value, expected.bound));
+          CHECK_FALSE(close(values(x), reference::group_norm(m, groups, before, values(w), values(b), !relu).value,
+                            expected.bound));
         }
       }
     auto const x = random_tensor<float>(1, 1e-3, 2, 3, 3, 8);
@@ -130,7 +133,8 @@ TEST_CASE("l2_normalize and softmax over the last axis") {
 
 TEST_CASE("activate agrees with erf and exp in double") {
   for_each_context([](auto const& context) {
-    for (Activation f : {Activation::none, Activation::relu, Activation::gelu, Activation::quick_gelu, Activation::sigmoid})
+    for (Activation f :
+         {Activation::none, Activation::relu, Activation::gelu, Activation::quick_gelu, Activation::sigmoid})
       for (std::size_t count : {0, 1, 7, 16, 33, 40001}) {  // the host engine takes 16384 at a time
         auto const x = random_tensor<float>(count, 12, count);
         Expected expected{values(x), Values(count)};
@@ -166,11 +170,16 @@ TEST_CASE("normalisation names the extent that does not fit") {
   Context<Kokkos::DefaultHostExecutionSpace> const context;
   auto const x = random_tensor<float>(1, 1, 3, 6);
   auto const right = random_tensor<float>(1, 1, 6), wrong = random_tensor<float>(1, 1, 5);
-  CHECK(message_of<ShapeError>([&] { layer_norm(context, x, wrong, right); }) == "[layer_norm] weight is 5, expected 6");
+  CHECK(message_of<ShapeError>([&] { layer_norm(context, x, wrong, right); }) ==
+        "[layer_norm] weight is 5, expected 6");
   CHECK(message_of<ShapeError>([&] { layer_norm(context, x, right, wrong); }) == "[layer_norm] bias is 5, expected 6");
   auto const map = random_tensor<float>(1, 1, 1, 2, 2, 6);
-  CHECK(message_of<ShapeError>([&] { group_norm(context, map, 4, right, right); }) == "[group_norm] 4 groups do not divide 6 channels");
-  CHECK(message_of<ShapeError>([&] { group_norm(context, map, 0, right, right); }) == "[group_norm] 0 groups do not divide 6 channels");
-  CHECK(message_of<ShapeError>([&] { group_norm(context, map, 2, wrong, right); }) == "[group_norm] weight is 5, expected 6");
-  CHECK(message_of<ShapeError>([&] { group_norm(context, map, 2, right, wrong); }) == "[group_norm] bias is 5, expected 6");
+  CHECK(message_of<ShapeError>([&] { group_norm(context, map, 4, right, right); }) ==
+        "[group_norm] 4 groups do not divide 6 channels");
+  CHECK(message_of<ShapeError>([&] { group_norm(context, map, 0, right, right); }) ==
+        "[group_norm] 0 groups do not divide 6 channels");
+  CHECK(message_of<ShapeError>([&] { group_norm(context, map, 2, wrong, right); }) ==
+        "[group_norm] weight is 5, expected 6");
+  CHECK(message_of<ShapeError>([&] { group_norm(context, map, 2, right, wrong); }) ==
+        "[group_norm] bias is 5, expected 6");
 }

@@ -80,7 +80,7 @@ TEST_CASE("interpolation agrees with its formula in double") {
     reference::Map map;
     std::size_t height, width;
   };
-  std::vector<Case> const cases{{{1, 1, 1, 1}, 5, 7},  {{2, 5, 3, 3}, 1, 1},   {{1, 7, 9, 2}, 20, 4},
+  std::vector<Case> const cases{{{1, 1, 1, 1}, 5, 7},     {{2, 5, 3, 3}, 1, 1},  {{1, 7, 9, 2}, 20, 4},
                                 {{1, 24, 24, 5}, 14, 31}, {{2, 2, 3, 17}, 3, 2}, {{1, 10, 1, 1}, 3, 6}};
   for_each_context([&](auto const& context) {
     for (auto const& [m, height, width] : cases) {
@@ -101,7 +101,8 @@ TEST_CASE("interpolation agrees with its formula in double") {
       if (m.height * m.width == 1 || height * width == 1) continue;  // constant, or the very centre
       CHECK_FALSE(close(values(half), expected_corners.value, expected.bound));
       // Another cubic: a = -0.5, as Pillow's.
-      CHECK_FALSE(close(values(cubic), reference::resize_bicubic(m, values(x), height, width, -0.5).value, expected_cubic.bound));
+      CHECK_FALSE(close(values(cubic), reference::resize_bicubic(m, values(x), height, width, -0.5).value,
+                        expected_cubic.bound));
     }
     auto const x = random_tensor<float>(1, 1, 1, 3, 4, 2);
     CHECK(resize_bilinear(context, x, 3, 4).data() == x.data());
@@ -114,8 +115,11 @@ TEST_CASE("windows are cut from the rolled map and put back") {
     std::size_t window, shift;
   };
   for_each_context([&](auto const& context) {
-    for (auto const& [m, window, shift] : std::vector<Case>{
-             {{1, 4, 4, 1}, 2, 0}, {{2, 6, 9, 5}, 3, 1}, {{1, 4, 8, 3}, 4, 2}, {{1, 5, 5, 7}, 5, 4}, {{3, 2, 2, 2}, 1, 0}}) {
+    for (auto const& [m, window, shift] : std::vector<Case>{{{1, 4, 4, 1}, 2, 0},
+                                                            {{2, 6, 9, 5}, 3, 1},
+                                                            {{1, 4, 8, 3}, 4, 2},
+                                                            {{1, 5, 5, 7}, 5, 4},
+                                                            {{3, 2, 2, 2}, 1, 0}}) {
       auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
       auto const w = window_partition(context, x, window, shift);
       auto const back = window_reverse(context, w, m.n, m.height, m.width, window, shift);
@@ -151,8 +155,7 @@ TEST_CASE("window_regions gives the mask that the authors store in their checkpo
       context.fence();
       auto const image = reference::swin_regions(8, 12, 4, shift);
       for (std::size_t y = 0; y < 8; ++y)
-        for (std::size_t x = 0; x < 12; ++x)
-          CHECK(int{r(y / 4 * 3 + x / 4, y % 4 * 4 + x % 4)} == image[y * 12 + x]);
+        for (std::size_t x = 0; x < 12; ++x) CHECK(int{r(y / 4 * 3 + x / 4, y % 4 * 4 + x % 4)} == image[y * 12 + x]);
     }
   });
 }
@@ -176,7 +179,8 @@ TEST_CASE("overlapping windows are cut, summed and counted as recorded") {
   struct Case {
     std::size_t extent, window, stride;
   };
-  for (auto const& c : {Case{20, 12, 8}, Case{27, 16, 10}, Case{160, 96, 64}, Case{213, 128, 85}, Case{640, 384, 256}}) {
+  for (auto const& c :
+       {Case{20, 12, 8}, Case{27, 16, 10}, Case{160, 96, 64}, Case{213, 128, 85}, Case{640, 384, 256}}) {
     std::string const name = std::to_string(c.extent) + "_" + std::to_string(c.window) + "_" + std::to_string(c.stride);
     auto const cover = values_of(file.tensors.at("cover." + name));
     for (std::size_t i = 0; i < c.extent; ++i) {
@@ -229,9 +233,12 @@ TEST_CASE("blend_windows_with_global averages the windows, then both views") {
 TEST_CASE("resampling and windows name what does not fit") {
   Context<Kokkos::DefaultHostExecutionSpace> const context;
   auto const x = random_tensor<float>(1, 1, 1, 4, 6, 2), empty = random_tensor<float>(1, 1, 1, 0, 6, 2);
-  CHECK(message_of<ShapeError>([&] { resize_bilinear(context, x, 0, 3); }) == "[resize_bilinear] cannot resample 4 x 6 to 0 x 3");
-  CHECK(message_of<ShapeError>([&] { resize_bilinear(context, empty, 2, 3); }) == "[resize_bilinear] cannot resample 0 x 6 to 2 x 3");
-  CHECK(message_of<ShapeError>([&] { resize_bicubic(context, x, 5, 0); }) == "[resize_bicubic] cannot resample 4 x 6 to 5 x 0");
+  CHECK(message_of<ShapeError>([&] { resize_bilinear(context, x, 0, 3); }) ==
+        "[resize_bilinear] cannot resample 4 x 6 to 0 x 3");
+  CHECK(message_of<ShapeError>([&] { resize_bilinear(context, empty, 2, 3); }) ==
+        "[resize_bilinear] cannot resample 0 x 6 to 2 x 3");
+  CHECK(message_of<ShapeError>([&] { resize_bicubic(context, x, 5, 0); }) ==
+        "[resize_bicubic] cannot resample 4 x 6 to 5 x 0");
   CHECK(message_of<ShapeError>([&] { window_partition(context, x, 4, 0); }) ==
         "[window_partition] windows of 4 pixels do not tile a map of 4 x 6");
   CHECK(message_of<ShapeError>([&] { window_partition(context, x, 2, 2); }) ==
@@ -253,12 +260,15 @@ TEST_CASE("resampling and windows name what does not fit") {
   };
   CHECK(add(random_tensor<float>(1, 1, 2, 2, 2, 2), 0, 0) == "[add_window] window.extent(0) is 2, expected 1");
   CHECK(add(random_tensor<float>(1, 1, 1, 2, 2, 3), 0, 0) == "[add_window] window.extent(3) is 3, expected 2");
-  CHECK(add(random_tensor<float>(1, 1, 1, 2, 2, 2), 3, 0) == "[add_window] a window of 2 x 2 at (3, 0) leaves a canvas of 4 x 6");
-  CHECK(add(random_tensor<float>(1, 1, 1, 2, 2, 2), 0, 5) == "[add_window] a window of 2 x 2 at (0, 5) leaves a canvas of 4 x 6");
+  CHECK(add(random_tensor<float>(1, 1, 1, 2, 2, 2), 3, 0) ==
+        "[add_window] a window of 2 x 2 at (3, 0) leaves a canvas of 4 x 6");
+  CHECK(add(random_tensor<float>(1, 1, 1, 2, 2, 2), 0, 5) ==
+        "[add_window] a window of 2 x 2 at (0, 5) leaves a canvas of 4 x 6");
   CHECK(message_of<ShapeError>([&] { blend_windows_with_global(context, x, empty, 2, 1); }) ==
         "[blend_windows_with_global] x is [1, 4, 6, 2], y is [1, 0, 6, 2]");
   for (auto const& [window, stride] : {std::pair<std::size_t, std::size_t>{5, 1}, {2, 0}})
-    CHECK(message_of<ShapeError>([&, window = window, stride = stride] { blend_windows_with_global(context, x, x, window, stride); }) ==
-          "[blend_windows_with_global] windows of " + std::to_string(window) + " pixels every " + std::to_string(stride) +
-              " do not fit 4 x 6");
+    CHECK(message_of<ShapeError>([&, window = window, stride = stride] {
+            blend_windows_with_global(context, x, x, window, stride);
+          }) == "[blend_windows_with_global] windows of " + std::to_string(window) + " pixels every " +
+                    std::to_string(stride) + " do not fit 4 x 6");
 }

@@ -20,11 +20,16 @@ namespace kovos::test::reference {
 
 inline double activated(double x, Activation activation) {
   switch (activation) {
-    case Activation::none: return x;
-    case Activation::relu: return x > 0 ? x : 0;
-    case Activation::gelu: return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
-    case Activation::quick_gelu: return x / (1 + std::exp(-1.702 * x));
-    case Activation::sigmoid: return 1 / (1 + std::exp(-x));
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return x > 0 ? x : 0;
+    case Activation::gelu:
+      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
+    case Activation::quick_gelu:
+      return x / (1 + std::exp(-1.702 * x));
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
   }
   return x;
 }
@@ -63,8 +68,8 @@ Expected product(std::size_t m, std::size_t n, std::size_t depth, A const& a, B 
       }
       double const extra = addend(i, j);
       e.value[i * n + j] = options.alpha * sum + extra;
-      e.bound[i * n + j] = (static_cast<double>(depth) + 4) * unit *
-                           (std::fabs(options.alpha) * magnitude + std::fabs(extra));
+      e.bound[i * n + j] =
+          (static_cast<double>(depth) + 4) * unit * (std::fabs(options.alpha) * magnitude + std::fabs(extra));
     }
   activate(e, options.activation);
   for (std::size_t i = 0; i < m; ++i)
@@ -95,7 +100,8 @@ inline void attend(double const* q, std::vector<double const*> const& keys, std:
       magnitude += std::fabs(q[d] * keys[j][d]);
     }
     score[j] = score[j] * scale + mask[j];
-    score_error = std::max(score_error, (static_cast<double>(head_dim) + 4) * unit * (scale * magnitude + std::fabs(mask[j])));
+    score_error =
+        std::max(score_error, (static_cast<double>(head_dim) + 4) * unit * (scale * magnitude + std::fabs(mask[j])));
     top = std::max(top, score[j]);
   }
   double total = 0;
@@ -291,7 +297,8 @@ inline Expected layer_norm(std::size_t rows, std::size_t c, Values const& x, Val
   std::vector<std::size_t> index(c);
   for (std::size_t row = 0; row < rows; ++row) {
     std::iota(index.begin(), index.end(), row * c);
-    normalize_set(x, index, weight, bias, epsilon, static_cast<double>(c), [&](std::size_t i) { return i % c; }, e);
+    normalize_set(
+        x, index, weight, bias, epsilon, static_cast<double>(c), [&](std::size_t i) { return i % c; }, e);
   }
   return e;
 }
@@ -306,7 +313,8 @@ inline Expected group_norm(Map const& m, std::size_t groups, Values const& x, Va
       for (std::size_t p = 0; p < m.height * m.width; ++p)
         for (std::size_t i = 0; i < width; ++i)
           index.push_back((n * m.height * m.width + p) * m.channels + g * width + i);
-      normalize_set(x, index, weight, bias, epsilon, 64, [&](std::size_t i) { return i % m.channels; }, e);
+      normalize_set(
+          x, index, weight, bias, epsilon, 64, [&](std::size_t i) { return i % m.channels; }, e);
     }
   if (relu)
     for (double& y : e.value) y = std::max(y, 0.0);
@@ -366,7 +374,8 @@ inline Expected conv2d(Map const& m, Values const& x, Values const& weight, Valu
             for (std::size_t j = 0; j < k.width; ++j)
               for (std::size_t d = 0; d < m.channels; ++d) {
                 auto const row = static_cast<std::ptrdiff_t>(y * k.stride + i) - static_cast<std::ptrdiff_t>(k.padding);
-                auto const column = static_cast<std::ptrdiff_t>(x0 * k.stride + j) - static_cast<std::ptrdiff_t>(k.padding);
+                auto const column =
+                    static_cast<std::ptrdiff_t>(x0 * k.stride + j) - static_cast<std::ptrdiff_t>(k.padding);
                 if (row < 0 || column < 0 || row >= static_cast<std::ptrdiff_t>(m.height) ||
                     column >= static_cast<std::ptrdiff_t>(m.width))
                   continue;
@@ -432,9 +441,10 @@ Expected resample(Map const& m, Values const& x, std::size_t height, std::size_t
   Map const o{m.n, height, width, m.channels};
   Expected e{Values(o.size()), Values(o.size())};
   auto const source = [&](std::size_t i, std::size_t in, std::size_t out) {
-    double const s = alignment == Alignment::corners
-                         ? (out > 1 ? static_cast<double>(in - 1) / static_cast<double>(out - 1) * static_cast<double>(i) : 0)
-                         : static_cast<double>(in) / static_cast<double>(out) * (static_cast<double>(i) + 0.5) - 0.5;
+    double const s =
+        alignment == Alignment::corners
+            ? (out > 1 ? static_cast<double>(in - 1) / static_cast<double>(out - 1) * static_cast<double>(i) : 0)
+            : static_cast<double>(in) / static_cast<double>(out) * (static_cast<double>(i) + 0.5) - 0.5;
     return clamp_source ? std::max(s, 0.0) : s;
   };
   auto const clamped = [](std::ptrdiff_t i, std::size_t n) {
@@ -449,7 +459,8 @@ Expected resample(Map const& m, Values const& x, std::size_t height, std::size_t
           double sum = 0;
           for (std::ptrdiff_t a = 1 - radius; a <= radius; ++a)
             for (std::ptrdiff_t b = 1 - radius; b <= radius; ++b) {
-              auto const y = static_cast<std::ptrdiff_t>(std::floor(sy)) + a, z = static_cast<std::ptrdiff_t>(std::floor(sx)) + b;
+              auto const y = static_cast<std::ptrdiff_t>(std::floor(sy)) + a,
+                         z = static_cast<std::ptrdiff_t>(std::floor(sx)) + b;
               sum += f(sy - static_cast<double>(y)) * f(sx - static_cast<double>(z)) *
                      x[m.at(n, clamped(y, m.height), clamped(z, m.width)) + c];
             }
@@ -490,7 +501,8 @@ inline Values window_partition(Map const& m, Values const& x, std::size_t window
 }
 
 /// All axes of a rank-4 array rearranged.
-inline Values permute(std::array<std::size_t, 4> const& extents, Values const& x, std::array<std::size_t, 4> const& order) {
+inline Values permute(std::array<std::size_t, 4> const& extents, Values const& x,
+                      std::array<std::size_t, 4> const& order) {
   Values y;
   std::array<std::size_t, 4> i{};
   auto const& e = extents;

@@ -31,10 +31,14 @@ inline std::vector<Engine> engines() {
 
 inline std::string name_of(Engine engine) {
   switch (engine) {
-    case Engine::automatic: return "automatic";
-    case Engine::portable: return "portable";
-    case Engine::eigen: return "eigen";
-    case Engine::host: return "host";
+    case Engine::automatic:
+      return "automatic";
+    case Engine::portable:
+      return "portable";
+    case Engine::eigen:
+      return "eigen";
+    case Engine::host:
+      return "host";
   }
   return "?";
 }

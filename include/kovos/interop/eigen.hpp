@@ -42,7 +42,8 @@ auto as_eigen(TensorView<T, Shape, Memory> const& tensor) {
   static_assert(bool(Kokkos::SpaceAccessibility<Kokkos::HostSpace, Memory>::accessible),
                 "kovos::as_eigen: Eigen reads host memory; call to_host first");
   using Element = std::remove_const_t<T>;
-  static_assert(std::is_arithmetic_v<Element>, "kovos::as_eigen: the elements must be numbers of C++; copy bf16 to float");
+  static_assert(std::is_arithmetic_v<Element>,
+                "kovos::as_eigen: the elements must be numbers of C++; copy bf16 to float");
   using Plain = typename detail::EigenType<Element, Shape>::type;
   using Map = Eigen::Map<std::conditional_t<std::is_const_v<T>, Plain const, Plain>>;
   auto const extent = [&](std::size_t i) { return static_cast<Eigen::Index>(tensor.extent(i)); };
@@ -52,7 +53,8 @@ auto as_eigen(TensorView<T, Shape, Memory> const& tensor) {
 
 /// The memory of an Eigen matrix or vector as a host tensor, without a copy; sizes known at compile time stay known.
 /// A matrix passed as an rvalue is moved into the tensor, which then owns it; any other (a map, a block, an lvalue)
-/// must be kept alive by the caller. Matrices must be row-major and, if parts of others, whole rows; otherwise ShapeError.
+/// must be kept alive by the caller. Matrices must be row-major and, if parts of others, whole rows; otherwise
+/// ShapeError.
 template <class M>
 auto from_eigen(M&& matrix) {
   using Plain = std::remove_cvref_t<M>;
@@ -68,8 +70,8 @@ auto from_eigen(M&& matrix) {
                       "[from_eigen] the elements of a ", matrix.rows(), " x ", matrix.cols(),
                       " part of another matrix are not contiguous; copy it to a matrix first");
   auto const share = [&]<class Shape>(Shape extents) {
-    constexpr bool takes_over = !std::is_reference_v<M> && !std::is_const_v<M> &&
-                                std::is_base_of_v<Eigen::PlainObjectBase<Plain>, Plain>;
+    constexpr bool takes_over =
+        !std::is_reference_v<M> && !std::is_const_v<M> && std::is_base_of_v<Eigen::PlainObjectBase<Plain>, Plain>;
     if constexpr (takes_over) {
       auto owner = std::make_shared<Plain>(std::move(matrix));
       T* const data = owner->data();
@@ -78,11 +80,11 @@ auto from_eigen(M&& matrix) {
       return Tensor<T, Shape>(matrix.data(), extents, nullptr);
     }
   };
-  if constexpr (is_vector)
-    return share(Extents<detail::kovos_extent(Plain::SizeAtCompileTime)>(matrix.size()));
+  if constexpr (is_vector) return share(Extents<detail::kovos_extent(Plain::SizeAtCompileTime)>(matrix.size()));
   else
-    return share(Extents<detail::kovos_extent(Plain::RowsAtCompileTime), detail::kovos_extent(Plain::ColsAtCompileTime)>(
-        matrix.rows(), matrix.cols()));
+    return share(
+        Extents<detail::kovos_extent(Plain::RowsAtCompileTime), detail::kovos_extent(Plain::ColsAtCompileTime)>(
+            matrix.rows(), matrix.cols()));
 }
 
 }  // namespace kovos

@@ -54,8 +54,9 @@ auto from_xtensor(X&& array) {
   using Plain = std::remove_cvref_t<X>;
   constexpr std::size_t known = detail::xtensor_rank<typename Plain::shape_type>;
   constexpr std::size_t rank = Rank > 0 ? Rank : known;
-  static_assert(rank > 0, "kovos::from_xtensor: an xt::xarray does not know its number of axes at compile time; "
-                          "write from_xtensor<Rank>(array)");
+  static_assert(rank > 0,
+                "kovos::from_xtensor: an xt::xarray does not know its number of axes at compile time; "
+                "write from_xtensor<Rank>(array)");
   static_assert(Rank == 0 || known == 0 || Rank == known, "kovos::from_xtensor: the array has another number of axes");
   static_assert(rank == 1 || Plain::static_layout != xt::layout_type::column_major,
                 "kovos::from_xtensor: a column-major array cannot share memory with a row-major tensor");
@@ -67,10 +68,10 @@ auto from_xtensor(X&& array) {
   (std::make_index_sequence<rank>{});
   std::size_t stride = 1;
   for (std::size_t i = rank; i-- > 0; stride *= extents[i])
-    require<ShapeError>(extents[i] <= 1 || extents.size() == 0 ||
-                            array.strides()[i] == static_cast<std::ptrdiff_t>(stride),
-                        "[from_xtensor] axis ", i, " has stride ", array.strides()[i], ", expected ", stride,
-                        "; evaluate the view into a row-major array first");
+    require<ShapeError>(
+        extents[i] <= 1 || extents.size() == 0 || array.strides()[i] == static_cast<std::ptrdiff_t>(stride),
+        "[from_xtensor] axis ", i, " has stride ", array.strides()[i], ", expected ", stride,
+        "; evaluate the view into a row-major array first");
   using T = std::remove_pointer_t<decltype(array.data())>;
   using Result = Tensor<T, dynamic_extents<rank>>;
   if constexpr (!std::is_reference_v<X> && !std::is_const_v<X>) {
