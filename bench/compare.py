@@ -24,7 +24,7 @@ STAGES = {"text_encoder": ["text encoder"], "image_encoder": ["image encoder"], 
 
 def run_kovos(options, weights, classes, window, precision, path):
     command = [options.bench, weights, "--classes", classes, "--window", window, "--precision", precision,
-               "--repetitions", "1", "--json", str(path)]
+               "--repetitions", options.repetitions, "--json", str(path)]
     if options.peak:
         command += ["--peak", options.peak]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -41,7 +41,7 @@ def run_pytorch(options, weights, classes, window, precision, keep):
         folder = str(pathlib.Path(options.blas).resolve().parent)
         environment["LD_LIBRARY_PATH"] = folder + os.pathsep + environment.get("LD_LIBRARY_PATH", "")
     command = [options.python, str(HERE / "peers/pytorch_cat_seg.py"), "--weights", weights, "--classes", classes, "--window",
-               window, "--precision", precision, "--repetitions", "2"] + (["--keep-memory"] if keep else [])
+               window, "--precision", precision, "--repetitions", options.repetitions] + (["--keep-memory"] if keep else [])
     done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True, check=False)
     if done.returncode != 0:
         print(f"compare: PyTorch ended with code {done.returncode} ({classes} classes, {window}); out of memory?", file=sys.stderr)
@@ -72,6 +72,7 @@ def main():
     parser.add_argument("--cases", default="20:whole,150:whole,150:sliding")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--repetitions", default="2", help="runs per process, median; Kovos warms up once more")
     parser.add_argument("--peak", default="")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--blas", help="the OpenBLAS that PyTorch shall load, if it is not the system's")
