@@ -26,7 +26,9 @@ TEST_CASE("attention: self, cross and causal, any head width") {
                                 {{2, 24, 24, 10, 2}, true},  {{1, 25, 17, 21, 3}, false}, {{3, 57, 57, 15, 5}, true},
                                 {{1, 56, 33, 64, 1}, false}, {{1, 77, 77, 64, 2}, true},  {{2, 7, 113, 33, 3}, false}};
   for_each_context([&](auto const& context) {
-    for (auto const& [s, causal] : cases) {
+    for (auto const& c : cases) {
+      auto const& s = c.s;
+      bool const causal = c.causal;
       auto const q = random_tensor<float>(1, 2, s.batch, s.queries, s.width);
       auto const k = random_tensor<float>(2, 2, s.batch, s.keys, s.width);
       auto const v = random_tensor<float>(3, 2, s.batch, s.keys, s.width);
@@ -77,7 +79,9 @@ TEST_CASE("window_attention agrees with rolling, cutting and masking") {
                                 {{1, 5, 5, 7}, 1, 5, 0}, {{2, 4, 4, 6}, 2, 4, 2},  {{1, 12, 12, 32}, 4, 6, 3},
                                 {{1, 3, 6, 5}, 5, 1, 0}, {{1, 14, 7, 9}, 3, 7, 6}};
   for_each_context([&](auto const& context) {
-    for (auto const& [m, heads, window, shift] : cases) {
+    for (auto const& c : cases) {
+      auto const& m = c.map;
+      std::size_t const heads = c.heads, window = c.window, shift = c.shift;
       auto const q = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
       auto const k = random_tensor<float>(2, 1, m.n, m.height, m.width, m.channels);
       auto const v = random_tensor<float>(3, 1, m.n, m.height, m.width, m.channels);
@@ -87,7 +91,7 @@ TEST_CASE("window_attention agrees with rolling, cutting and masking") {
       CAPTURE(m.width);
       CAPTURE(window);
       CAPTURE(shift);
-      auto const expect = [&, heads = heads, m = m, window = window](std::size_t s, bool masked) {
+      auto const expect = [&](std::size_t s, bool masked) {
         return reference::window_attention(m, values(q), values(k), values(v), heads, window, s, masked);
       };
       auto const expected = expect(shift, true);
@@ -106,7 +110,7 @@ TEST_CASE("linear attention, with repeated keys as explicit padding") {
       std::size_t length, positions, width, heads, padding;
     };
     for (auto const& c : {Case{1, 1, 1, 1, 0}, Case{5, 7, 12, 4, 0}, Case{20, 9, 34, 2, 0}, Case{3, 5, 33, 3, 253},
-                          Case{17, 2, 64, 4, 1}, Case{300, 2, 32, 4, 0}}) {
+                          Case{17, 2, 64, 4, 1}, Case{70, 2, 32, 4, 0}}) {
       auto const q = random_tensor<float>(1, 3, c.length, c.positions, c.width);
       auto const k = random_tensor<float>(2, 3, c.length, c.positions, c.width);
       auto const v = random_tensor<float>(3, 3, c.length, c.positions, c.width);

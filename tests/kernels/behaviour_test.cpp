@@ -115,7 +115,9 @@ TEST_CASE(
     "names, allocations and fences of every kernel are ours; a second call allocates nothing and repeats the first") {
   for (Engine engine : engines()) {
     INFO("engine ", name_of(engine));
-    for (auto const& [name, run] : all_kernels()) {
+    for (auto const& kernel : all_kernels()) {
+      auto const& name = kernel.first;
+      auto const& run = kernel.second;
       CAPTURE(name);
       Context<Exec> const context(Exec(), engine);
       ToolsProbe probe;

@@ -30,7 +30,10 @@ TEST_CASE("conv2d: kernels, strides, paddings and channels") {
       {{2, 4, 11, 8}, {1, 1, 5, 3, 2}, Activation::none},  {{1, 3, 2, 4}, {9, 3, 3, 1, 2}, Activation::quick_gelu},
       {{1, 35, 3, 16}, {32, 3, 3, 1, 0}, Activation::relu}};
   for_each_context([&](auto const& context) {
-    for (auto const& [m, k, activation] : cases) {
+    for (auto const& c : cases) {
+      auto const& m = c.map;
+      auto const& k = c.kernel;
+      Activation const activation = c.activation;
       auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
       auto const w = random_tensor<float>(2, 1, k.out, m.channels, k.height, k.width);
       auto const w16 = random_tensor<bf16>(3, 1, k.out, m.channels, k.height, k.width);
@@ -101,7 +104,9 @@ TEST_CASE("conv_transpose2d with and without guidance") {
                                 {{3, 2, 2, 8}, 16, 4, 3, 16},
                                 {{4, 5, 2, 3}, 2, 3, 1, 1}};
   for_each_context([&](auto const& context) {
-    for (auto const& [m, out, k, guides, guide_channels] : cases) {
+    for (auto const& c : cases) {
+      auto const& m = c.map;
+      std::size_t const out = c.out, k = c.k, guides = c.guides, guide_channels = c.guide_channels;
       auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
       auto const w = random_tensor<float>(2, 1, m.channels, out, k, k);
       auto const w16 = random_tensor<bf16>(3, 1, m.channels, out, k, k);
@@ -136,8 +141,10 @@ TEST_CASE("conv_transpose2d with and without guidance") {
 
 TEST_CASE("average_pool2d") {
   for_each_context([](auto const& context) {
-    for (auto const& [m, k] : std::vector<std::pair<reference::Map, std::size_t>>{
+    for (auto const& c : std::vector<std::pair<reference::Map, std::size_t>>{
              {{1, 2, 2, 1}, 2}, {{2, 6, 4, 5}, 2}, {{3, 3, 9, 17}, 3}, {{1, 4, 8, 2}, 4}}) {
+      auto const& m = c.first;
+      std::size_t const k = c.second;
       auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
       auto const y = average_pool2d(context, x, k);
       context.fence();
@@ -176,7 +183,7 @@ TEST_CASE("convolutions and pooling name what does not fit") {
         "[conv_transpose2d] guidance.extent(2) is 9, expected 10");
   CHECK(transposed(up, b, random_tensor<float>(1, 1, 3, 8, 10, 2)) ==
         "[conv_transpose2d] 2 samples cannot share 3 guidance maps");
-  for (std::size_t k : {0, 3})
+  for (std::size_t k : {0u, 3u})
     CHECK(message_of<ShapeError>([&] { average_pool2d(context, x, k); }) ==
           "[average_pool2d] blocks of " + std::to_string(k) + " x " + std::to_string(k) +
               " do not tile a map of 4 x 5");

@@ -75,9 +75,10 @@ template <class A, class B>
 void check_layouts() {
   for_each_context([](auto const& context) {
     std::uint64_t seed = 0;
-    for (auto [m, n, k] : sizes)
+    for (auto const& size : sizes)
       for (Layout of_a : {Layout::rows, Layout::transposed, Layout::padded_rows})
         for (Layout of_b : {Layout::rows, Layout::transposed}) {
+          std::size_t const m = size[0], n = size[1], k = size[2];
           Operand<A> const a(++seed, m, k, of_a);
           Operand<B> const b(++seed, k, n, of_b);
           auto const c = random_tensor<float>(++seed, 1, m, n);
@@ -103,7 +104,8 @@ TEST_CASE("gemm agrees with the reference for every layout of its operands, floa
 
 TEST_CASE("gemm with a large depth and rows whose stride is a multiple of the page") {
   for_each_context([](auto const& context) {
-    for (auto [m, n, k] : {std::array<std::size_t, 3>{3, 5, 4099}, {37, 70, 1024}, {9, 33, 300}}) {
+    for (auto const& size : {std::array<std::size_t, 3>{3, 5, 4099}, {37, 70, 1024}, {9, 33, 300}}) {
+      std::size_t const m = size[0], n = size[1], k = size[2];
       Operand<float> const a(1, m, k, Layout::page_rows);
       Operand<float> const b(2, k, n, Layout::transposed);
       auto const c = random_tensor<float>(3, 1, m, n);
@@ -125,9 +127,10 @@ TEST_CASE("gemm: alpha, addend with divisor and period, activation, residual") {
                                    Activation::sigmoid};
   for_each_context([&](auto const& context) {
     std::uint64_t seed = 100;
-    for (auto [m, n, k] : {std::array<std::size_t, 3>{1, 1, 1}, {13, 17, 9}, {31, 33, 20}, {130, 7, 4}})
-      for (auto [divisor, period] : {std::array<std::size_t, 2>{1, 1}, {1, 5}, {3, 4}, {7, 1}, {1, 200}})
+    for (auto const& size : {std::array<std::size_t, 3>{1, 1, 1}, {13, 17, 9}, {31, 33, 20}, {130, 7, 4}})
+      for (auto const& rows : {std::array<std::size_t, 2>{1, 1}, {1, 5}, {3, 4}, {7, 1}, {1, 200}})
         for (Activation activation : activations) {
+          std::size_t const m = size[0], n = size[1], k = size[2], divisor = rows[0], period = rows[1];
           Operand<float> const a(++seed, m, k, Layout::rows);
           Operand<float> const b(++seed, k, n, Layout::transposed);
           Operand<float> const addend(++seed, period, n, Layout::padded_rows);
@@ -141,8 +144,7 @@ TEST_CASE("gemm: alpha, addend with divisor and period, activation, residual") {
           auto const before = values(c.storage);
           gemm(context, a.matrix, b.matrix, c.matrix, e, 1.7f);
           context.fence();
-          auto const expect = [&, divisor = divisor, period = period, m = m, n = n, k = k](std::size_t d,
-                                                                                           Activation f) {
+          auto const expect = [&](std::size_t d, Activation f) {
             return reference::product(m, n, k, a.element(), b.element(),
                                       [&](std::size_t i, std::size_t j) { return addend.element()(i / d % period, j); },
                                       residual.element(), {static_cast<double>(1.7f), f});
@@ -170,7 +172,7 @@ TEST_CASE("gemm: alpha, addend with divisor and period, activation, residual") {
 
 TEST_CASE("gemm adds to the result in place when the residual is the result") {
   for_each_context([](auto const& context) {
-    for (std::size_t n : {1, 8, 33, 67}) {
+    for (std::size_t n : {1u, 8u, 33u, 67u}) {
       std::size_t const m = 29, k = 11;
       Operand<float> const a(1, m, k, Layout::rows);
       Operand<float> const b(2, k, n, Layout::rows);

@@ -62,7 +62,7 @@ TEST_CASE("host gemm, every tile and its rests") {
   for_each_isa([&](detail::HostKernels const& kernels) {
     std::vector<std::size_t> const depths{1, 37, 300};
     for (std::size_t m = 1; m <= 33; m += m < 17 ? 1 : 4)
-      for (std::size_t n : {1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 65}) {
+      for (std::size_t n : {1u, 7u, 8u, 9u, 15u, 16u, 17u, 31u, 32u, 33u, 48u, 65u}) {
         std::size_t const k = depths[(m + n) % 3];
         auto const a = random_tensor<float>(m, 1, m, k), b = random_tensor<float>(n, 1, k, n);
         auto const addend = random_tensor<float>(3, 1, 5, n), c = random_tensor<float>(4, 1, m, n);
@@ -201,7 +201,7 @@ TEST_CASE("host activations against erf and exp in double, over the whole range"
       kernels.activate(special.data(), special.size(), f);
       CHECK(special[0] == (f == Activation::sigmoid ? 1.0f : infinity));
       CHECK(special[3] == special[0]);
-      for (std::size_t i : {1, 2, 4}) CHECK(std::isnan(special[i]));
+      for (std::size_t i : {1u, 2u, 4u}) CHECK(std::isnan(special[i]));
       float low = -infinity;
       kernels.activate(&low, 1, f);
       if (f == Activation::sigmoid) CHECK(low < 1e-38f);
@@ -219,7 +219,7 @@ TEST_CASE("host activations against erf and exp in double, over the whole range"
 TEST_CASE("host elu_plus_one") {
   auto const x = random_list(1, 1003, 10);
   for_each_isa([&](detail::HostKernels const& kernels) {
-    for (std::size_t count : {1, 5, 16, 1003}) {
+    for (std::size_t count : {1u, 5u, 16u, 1003u}) {
       auto y = x;
       kernels.elu_plus_one(y.data(), count);
       for (std::size_t i = 0; i < x.size(); ++i) {
@@ -239,7 +239,7 @@ TEST_CASE("host elu_plus_one") {
 
 TEST_CASE("host sums over channels, scale and shift, outer product, row times matrix") {
   for_each_isa([](detail::HostKernels const& kernels) {
-    for (std::size_t c : {1, 3, 4, 7, 8, 9, 16, 17, 32, 35}) {
+    for (std::size_t c : {1u, 3u, 4u, 7u, 8u, 9u, 16u, 17u, 32u, 35u}) {
       std::size_t const rows = 9;
       auto const x = random_list(c, rows * c), scale = random_list(2, c), shift = random_list(3, c);
       auto sums = random_list(4, c), squares = random_list(5, c);

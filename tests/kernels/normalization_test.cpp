@@ -19,8 +19,8 @@ using namespace kovos::test;
 
 TEST_CASE("layer_norm over the last axis") {
   for_each_context([](auto const& context) {
-    for (std::size_t c : {1, 2, 3, 4, 7, 8, 15, 16, 17, 24, 31, 33, 768, 1023})
-      for (std::size_t rows : {1, 5, 40}) {
+    for (std::size_t c : {1u, 2u, 3u, 4u, 7u, 8u, 15u, 16u, 17u, 24u, 31u, 33u, 768u, 1023u})
+      for (std::size_t rows : {1u, 5u, 40u}) {
         auto const x = random_tensor<float>(c, 3, rows, 1, c);
         auto const w = random_tensor<float>(2, 1, c), b = random_tensor<float>(3, 1, c);
         for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] += 2;
@@ -73,8 +73,10 @@ TEST_CASE("group_norm over pixels and the channels of a group, in place") {
   std::vector<Case> const cases{{{1, 1, 1, 1}, 1},   {{2, 3, 5, 6}, 3},    {{1, 9, 8, 33}, 11}, {{3, 12, 12, 32}, 2},
                                 {{1, 7, 1, 16}, 16}, {{1, 48, 48, 64}, 4}, {{2, 5, 13, 7}, 1}};
   for_each_context([&](auto const& context) {
-    for (auto const& [m, groups] : cases)
+    for (auto const& c : cases)
       for (bool relu : {false, true}) {
+        auto const& m = c.map;
+        std::size_t const groups = c.groups;
         auto const x = random_tensor<float>(1, 2, m.n, m.height, m.width, m.channels);
         auto const w = random_tensor<float>(2, 1, m.channels), b = random_tensor<float>(3, 1, m.channels);
         for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] += static_cast<float>(i % m.channels);
@@ -104,7 +106,7 @@ TEST_CASE("group_norm over pixels and the channels of a group, in place") {
 
 TEST_CASE("l2_normalize and softmax over the last axis") {
   for_each_context([](auto const& context) {
-    for (std::size_t c : {1, 3, 8, 17, 150, 847})
+    for (std::size_t c : {1u, 3u, 8u, 17u, 150u, 847u})
       for (double scale : {1e-3, 1.0, 30.0}) {
         auto const x = random_tensor<float>(c, scale, 2, 5, c);
         auto const y = l2_normalize(context, x), z = softmax(context, x);
@@ -135,7 +137,7 @@ TEST_CASE("activate agrees with erf and exp in double") {
   for_each_context([](auto const& context) {
     for (Activation f :
          {Activation::none, Activation::relu, Activation::gelu, Activation::quick_gelu, Activation::sigmoid})
-      for (std::size_t count : {0, 1, 7, 16, 33, 40001}) {  // the host engine takes 16384 at a time
+      for (std::size_t count : {0u, 1u, 7u, 16u, 33u, 40001u}) {  // the host engine takes 16384 at a time
         auto const x = random_tensor<float>(count, 12, count);
         Expected expected{values(x), Values(count)};
         reference::activate(expected, f);

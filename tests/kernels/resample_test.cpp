@@ -44,14 +44,16 @@ Values values_of(TensorBytes const& tensor) {
 std::size_t check_recorded(std::string const& path) {
   auto const file = read_safetensors(path);
   std::size_t count = 0;
-  for (auto const& [name, input] : file.tensors) {
+  for (auto const& entry : file.tensors) {
+    auto const& name = entry.first;
+    auto const& input = entry.second;
     if (!name.ends_with(".in")) continue;
     bool const corners = name.starts_with("corners."), cubic = name.starts_with("bicubic.");
     if (!corners && !cubic && !name.starts_with("bilinear.")) continue;
     auto const& output = file.tensors.at(name.substr(0, name.size() - 3) + ".out");
     ++count;
     CAPTURE(name);
-    for_each_context([&, &input = input](auto const& context) {
+    for_each_context([&](auto const& context) {
       auto const x = channels_last(context, input);
       auto const y = cubic ? resize_bicubic(context, x, output.shape[2], output.shape[3])
                            : resize_bilinear(context, x, output.shape[2], output.shape[3],
@@ -83,7 +85,9 @@ TEST_CASE("interpolation agrees with its formula in double") {
   std::vector<Case> const cases{{{1, 1, 1, 1}, 5, 7},     {{2, 5, 3, 3}, 1, 1},  {{1, 7, 9, 2}, 20, 4},
                                 {{1, 24, 24, 5}, 14, 31}, {{2, 2, 3, 17}, 3, 2}, {{1, 10, 1, 1}, 3, 6}};
   for_each_context([&](auto const& context) {
-    for (auto const& [m, height, width] : cases) {
+    for (auto const& c : cases) {
+      auto const& m = c.map;
+      std::size_t const height = c.height, width = c.width;
       auto const x = random_tensor<float>(1, 2, m.n, m.height, m.width, m.channels);
       CAPTURE(m.height);
       CAPTURE(height);
@@ -115,11 +119,13 @@ TEST_CASE("windows are cut from the rolled map and put back") {
     std::size_t window, shift;
   };
   for_each_context([&](auto const& context) {
-    for (auto const& [m, window, shift] : std::vector<Case>{{{1, 4, 4, 1}, 2, 0},
-                                                            {{2, 6, 9, 5}, 3, 1},
-                                                            {{1, 4, 8, 3}, 4, 2},
-                                                            {{1, 5, 5, 7}, 5, 4},
-                                                            {{3, 2, 2, 2}, 1, 0}}) {
+    for (auto const& c : std::vector<Case>{{{1, 4, 4, 1}, 2, 0},
+                                           {{2, 6, 9, 5}, 3, 1},
+                                           {{1, 4, 8, 3}, 4, 2},
+                                           {{1, 5, 5, 7}, 5, 4},
+                                           {{3, 2, 2, 2}, 1, 0}}) {
+      auto const& m = c.map;
+      std::size_t const window = c.window, shift = c.shift;
       auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
       auto const w = window_partition(context, x, window, shift);
       auto const back = window_reverse(context, w, m.n, m.height, m.width, window, shift);
@@ -150,7 +156,7 @@ TEST_CASE("window_regions gives the mask that the authors store in their checkpo
     CHECK(mask_of(regions) == recorded);
     CHECK(mask_of(wrong) != recorded);
     // Without a shift nothing is separated inside a window.
-    for (std::size_t shift : {0, 1, 3}) {
+    for (std::size_t shift : {0u, 1u, 3u}) {
       auto const r = window_regions(context, 8, 12, 4, shift);
       context.fence();
       auto const image = reference::swin_regions(8, 12, 4, shift);
@@ -266,9 +272,10 @@ TEST_CASE("resampling and windows name what does not fit") {
         "[add_window] a window of 2 x 2 at (0, 5) leaves a canvas of 4 x 6");
   CHECK(message_of<ShapeError>([&] { blend_windows_with_global(context, x, empty, 2, 1); }) ==
         "[blend_windows_with_global] x is [1, 4, 6, 2], y is [1, 0, 6, 2]");
-  for (auto const& [window, stride] : {std::pair<std::size_t, std::size_t>{5, 1}, {2, 0}})
-    CHECK(message_of<ShapeError>([&, window = window, stride = stride] {
-            blend_windows_with_global(context, x, x, window, stride);
-          }) == "[blend_windows_with_global] windows of " + std::to_string(window) + " pixels every " +
-                    std::to_string(stride) + " do not fit 4 x 6");
+  for (auto const& c : {std::pair<std::size_t, std::size_t>{5, 1}, {2, 0}}) {
+    std::size_t const window = c.first, stride = c.second;
+    CHECK(message_of<ShapeError>([&] { blend_windows_with_global(context, x, x, window, stride); }) ==
+          "[blend_windows_with_global] windows of " + std::to_string(window) + " pixels every " +
+              std::to_string(stride) + " do not fit 4 x 6");
+  }
 }
