@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes a small CAT-Seg model with seeded random weights and a vocabulary of its own: everything runs, nothing is known.
+// Writes a small CAT-Seg model with seeded random weights and a vocabulary of its own: everything runs, nothing is
+// known.
 //   make_demo_model MODEL.safetensors MERGES.txt
 
 #include <cmath>

@@ -38,7 +38,8 @@ using Network = kovos::CatSegNetwork<mine, float, Kokkos::HostSpace>;
 /// Seeded random numbers in every parameter; a trainer or a checkpoint would stand here.
 void initialise(Network& network) {
   std::mt19937 generator(7);
-  auto fill = [&]<class T, class Memory, std::size_t... E>(std::string const& name, kovos::Parameter<T, Memory, E...>& p) {
+  auto fill = [&]<class T, class Memory, std::size_t... E>(std::string const& name,
+                                                           kovos::Parameter<T, Memory, E...>& p) {
     kovos::Tensor<T, kovos::Extents<E...>> values{kovos::Extents<E...>()};
     bool const scale = name.ends_with("weight") && values.rank() == 1;
     std::normal_distribution<float> normal(scale ? 1.0f : 0.0f, 0.1f);

@@ -28,10 +28,12 @@ struct Options {
   bool json = false;
 };
 
-void print(Options const& o, Picture const& picture, std::vector<std::string> const& names, std::vector<float> const& probabilities) {
+void print(Options const& o, Picture const& picture, std::vector<std::string> const& names,
+           std::vector<float> const& probabilities) {
   std::vector<std::size_t> order(names.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
   order.resize(std::min(order.size(), o.top));
   if (o.json) {
     nlohmann::ordered_json out;
@@ -41,7 +43,8 @@ void print(Options const& o, Picture const& picture, std::vector<std::string> co
     return;
   }
   std::printf("%s\n", picture.path.c_str());
-  for (auto const i : order) std::printf("  %6.2f %%  %s\n", 100 * static_cast<double>(probabilities[i]), names[i].c_str());
+  for (auto const i : order)
+    std::printf("  %6.2f %%  %s\n", 100 * static_cast<double>(probabilities[i]), names[i].c_str());
 }
 
 int run(Options const& o) {
@@ -50,7 +53,9 @@ int run(Options const& o) {
   auto const templates = prompt_templates(o.templates);
   auto const file = with_canonical_names(read_checkpoint(o.model));
   if (recognise_maker(file) == Maker::cat_seg)
-    throw UsageError("'" + o.model + "' is a CAT-Seg checkpoint, whose encoders were tuned to label pixels; classify needs a plain CLIP model");
+    throw UsageError(
+        "'" + o.model +
+        "' is a CAT-Seg checkpoint, whose encoders were tuned to label pixels; classify needs a plain CLIP model");
   auto vocabulary = find_vocabulary(o.model, optional_path(o.vocabulary));
   return with_clip_preset(file, [&]<ClipConfig Config>() {
     auto const clip = Clip<Config>::from_tensors(file, std::move(vocabulary));
@@ -75,7 +80,8 @@ void add_classify(CLI::App& app, Machine& machine, Action& action) {
   auto* command = app.add_subcommand("classify", "Say which of your words fits a whole picture best (CLIP, zero-shot)");
   command->add_option("--model", o->model, "CLIP checkpoint: OpenAI, open_clip or Hugging Face")->required();
   command->add_option("--image", o->images, "Pictures: files, folders, patterns, or - for standard input")->required();
-  command->add_option("--classes", o->classes, "\"a,b,c\", a file (text or JSON array), or a benchmark's name")->required();
+  command->add_option("--classes", o->classes, "\"a,b,c\", a file (text or JSON array), or a benchmark's name")
+      ->required();
   command->add_option("--templates", o->templates, "Prompt template set; several are averaged")
       ->capture_default_str()
       ->check(CLI::IsMember({"single", "photo", "imagenet", "imagenet_select", "vild", "fc_clip"}));

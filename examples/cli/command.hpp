@@ -38,7 +38,8 @@ void add_info(CLI::App& app, Action& action);
 
 /// --device and --threads.
 inline void add_machine_options(CLI::App& command, Machine& machine) {
-  command.add_option("--device", machine.device, "Where to compute: auto, or the name of a Kokkos backend (`kovos info`)")
+  command
+      .add_option("--device", machine.device, "Where to compute: auto, or the name of a Kokkos backend (`kovos info`)")
       ->capture_default_str();
   command.add_option("--threads", machine.threads, "Threads of a host backend (default: all cores)")
       ->check(CLI::PositiveNumber);

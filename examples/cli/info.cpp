@@ -61,11 +61,12 @@ void add_info(CLI::App& app, Action& action) {
         for (auto const& item : list) text += (text.empty() ? "" : ", ") + item;
         return text;
       };
-      std::printf("kovos            %s\nKokkos           %d.%d.%d\nbackends         %s\ndevice           %s, %d threads\n"
-                  "engine           %s\ninstruction sets %s\n",
-                  KOVOS_VERSION_STRING, KOKKOS_VERSION / 10000, KOKKOS_VERSION / 100 % 100, KOKKOS_VERSION % 100,
-                  joined(backends).c_str(), Kokkos::DefaultExecutionSpace::name(), context.exec().concurrency(),
-                  engine_name(context).c_str(), joined(isa).c_str());
+      std::printf(
+          "kovos            %s\nKokkos           %d.%d.%d\nbackends         %s\ndevice           %s, %d threads\n"
+          "engine           %s\ninstruction sets %s\n",
+          KOVOS_VERSION_STRING, KOKKOS_VERSION / 10000, KOKKOS_VERSION / 100 % 100, KOKKOS_VERSION % 100,
+          joined(backends).c_str(), Kokkos::DefaultExecutionSpace::name(), context.exec().concurrency(),
+          engine_name(context).c_str(), joined(isa).c_str());
       return done;
     };
   });

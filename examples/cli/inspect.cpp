@@ -63,10 +63,12 @@ Inspection inspect(NamedTensors const& file) {
   auto const canonical = with_canonical_names(file);
   if (recognise_maker(canonical) == Maker::cat_seg) {
     auto const shape = cat_seg_shape(canonical);
-    result.architecture = "CAT-Seg; " + shape.clip.to_string() + "; head " + std::to_string(shape.hidden_dim) + " wide, " +
-                          std::to_string(shape.num_layers) + " layers, " + std::to_string(shape.num_templates) +
+    result.architecture = "CAT-Seg; " + shape.clip.to_string() + "; head " + std::to_string(shape.hidden_dim) +
+                          " wide, " + std::to_string(shape.num_layers) + " layers, " +
+                          std::to_string(shape.num_templates) +
                           (shape.num_templates == 1 ? " prompt template" : " prompt templates");
-    if (!try_preset<cat_seg_vit_b16>(canonical, shape, result) && !try_preset<cat_seg_vit_l14_336>(canonical, shape, result))
+    if (!try_preset<cat_seg_vit_b16>(canonical, shape, result) &&
+        !try_preset<cat_seg_vit_l14_336>(canonical, shape, result))
       try_preset<cat_seg_tiny>(canonical, shape, result);
     return result;
   }
@@ -89,7 +91,8 @@ void add_inspect(CLI::App& app, Action& action) {
   };
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand("inspect", "Show what a weights file holds and whether it fits a model");
-  command->add_option("weights", options->weights, "Checkpoint: safetensors, .pth, .pt, or an index of shards")->required();
+  command->add_option("weights", options->weights, "Checkpoint: safetensors, .pth, .pt, or an index of shards")
+      ->required();
   command->add_flag("--json", options->json, "Print JSON on standard output");
   command->callback([options, &action] {
     action = [options] {
@@ -120,8 +123,8 @@ void add_inspect(CLI::App& app, Action& action) {
         }
         std::printf("%s\n", out.dump(2).c_str());
       } else {
-        std::printf("file          %s\ncontainer     %s\narchitecture  %s\npreset        %s\n", options->weights.c_str(),
-                    file.container.c_str(), found.architecture.c_str(), found.preset.c_str());
+        std::printf("file          %s\ncontainer     %s\narchitecture  %s\npreset        %s\n",
+                    options->weights.c_str(), file.container.c_str(), found.architecture.c_str(), found.preset.c_str());
         std::printf("tensors       %zu, %zu elements, %.1f MB\ndtypes       ", file.tensors.size(), parameters,
                     static_cast<double>(bytes) / 1e6);
         for (auto const& [name, count] : dtypes) std::printf(" %s x %zu", name.c_str(), count);
@@ -149,7 +152,8 @@ void add_convert(CLI::App& app, Action& action) {
   command->callback([options, &action] {
     action = [options] {
       if (!options->out.ends_with(".safetensors"))
-        throw UsageError("the output '" + options->out + "' must end with .safetensors, the only format convert writes");
+        throw UsageError("the output '" + options->out +
+                         "' must end with .safetensors, the only format convert writes");
       auto file = read_checkpoint(options->in);
       file.metadata.try_emplace("format", "pt");
       write_safetensors(options->out, file);

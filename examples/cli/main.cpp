@@ -40,7 +40,8 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? done : usage;
   }
   if (!is_built_in(machine.device)) {
-    std::fprintf(stderr, "kovos: --device %s is not in this build, which computes on %s; rebuild Kokkos with that backend\n",
+    std::fprintf(stderr,
+                 "kovos: --device %s is not in this build, which computes on %s; rebuild Kokkos with that backend\n",
                  machine.device.c_str(), Kokkos::DefaultExecutionSpace::name());
     return usage;
   }

@@ -17,8 +17,9 @@ struct Picture {
   bool is_standard_input() const { return path == "-"; }
 };
 
-/// Expands files, folders and patterns (`*`, `?`) into pictures, in order, each folder sorted by name. Two pictures with
-/// one stem get different ones ("a", "a-2"), so that nothing is overwritten. Throws UsageError if nothing is found.
+/// Expands files, folders and patterns (`*`, `?`) into pictures, in order, each folder sorted by name. Two pictures
+/// with one stem get different ones ("a", "a-2"), so that nothing is overwritten. Throws UsageError if nothing is
+/// found.
 std::vector<Picture> find_pictures(std::vector<std::string> const& arguments);
 
 /// Decodes a picture. Throws FileError or ImageError.

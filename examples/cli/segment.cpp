@@ -36,8 +36,8 @@ struct Options {
 };
 
 /// Writes the files of one picture. Whatever fails leaves none of the later ones and no partial file.
-nlohmann::ordered_json write_results(Options const& o, Picture const& picture, Image const& image, AnyModel<> const& model,
-                                     Segmentation const& result) {
+nlohmann::ordered_json write_results(Options const& o, Picture const& picture, Image const& image,
+                                     AnyModel<> const& model, Segmentation const& result) {
   std::filesystem::path const folder = o.output;
   auto const file = [&](char const* suffix) { return folder / (picture.stem + suffix); };
   write_png_labels(file(".labels.png"), result.labels, result.names.size() <= 255 ? 8 : 16);
@@ -45,8 +45,7 @@ nlohmann::ordered_json write_results(Options const& o, Picture const& picture, I
   if (o.scores) {
     auto const& s = result.scores;
     std::size_t const shape[] = {s.extent(0), s.extent(1), s.extent(2)};
-    write_npy(file(".scores.npy"), DType::f32, shape,
-              std::as_bytes(std::span(s.data(), s.size())));
+    write_npy(file(".scores.npy"), DType::f32, shape, std::as_bytes(std::span(s.data(), s.size())));
   }
   ResultRecord record;
   record.image = picture.path.string();
@@ -83,13 +82,15 @@ int run(Options const& o) {
   if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
     options.background_from = benchmark->background_from.value_or(0);
 
-  auto const model = AnyModel<>::load(o.model, optional_path(o.vocabulary),
-                                      o.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
+  auto const model =
+      AnyModel<>::load(o.model, optional_path(o.vocabulary),
+                       o.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
   auto const words = model.encode(classes, templates);
   std::error_code failure;
   std::filesystem::create_directories(o.output, failure);
-  require<FileError>(!failure && std::filesystem::is_directory(o.output), "the output folder '", o.output,
-                     "' cannot be made: ", failure ? failure.message() : std::string("a file of that name is in the way"));
+  require<FileError>(
+      !failure && std::filesystem::is_directory(o.output), "the output folder '", o.output,
+      "' cannot be made: ", failure ? failure.message() : std::string("a file of that name is in the way"));
 
   Progress progress(pictures.size());
   int code = done;
@@ -116,7 +117,8 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   auto* command = app.add_subcommand("segment", "Give every pixel of a picture one of your words");
   command->add_option("--model", o->model, "CAT-Seg checkpoint")->required();
   command->add_option("--image", o->images, "Pictures: files, folders, patterns, or - for standard input")->required();
-  command->add_option("--classes", o->classes, "\"a,b,c\", a file (text or JSON array), or a benchmark's name")->required();
+  command->add_option("--classes", o->classes, "\"a,b,c\", a file (text or JSON array), or a benchmark's name")
+      ->required();
   command->add_option("--output", o->output, "Folder for the results")->required();
   command->add_option("--templates", o->templates, "Prompt template set")
       ->capture_default_str()
@@ -127,7 +129,8 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--precision", o->precision, "How the image encoder's weights are stored")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
-  command->add_option("--unknown", o->unknown, "Pixels whose best score is below this stay unlabelled")->check(CLI::Range(0.0, 1.0));
+  command->add_option("--unknown", o->unknown, "Pixels whose best score is below this stay unlabelled")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--background-from", o->background_from, "Classes from this index on count as background");
   command->add_option("--vocabulary", o->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
   command->add_flag("--scores", o->scores, "Also write the scores of every class");

@@ -10,7 +10,7 @@
 int main() {
   kovos::Runtime runtime;
   kovos::Context<> const context;
-  float const picture[] = {3, 4};           // one pixel, two channels
+  float const picture[] = {3, 4};            // one pixel, two channels
   float const words[] = {1, 0, 0.6f, 0.8f};  // two words
   using kovos::dynamic_extents;
   kovos::Tensor<float, dynamic_extents<3>> image(dynamic_extents<3>(1, 1, 2)), text(dynamic_extents<3>(2, 1, 2));

@@ -57,8 +57,7 @@ void check_gives_the_recorded_scores(std::string const& name) {
   for (std::size_t i = 0; i < ids.size(); ++i) prompts[i / 77].push_back(static_cast<std::int32_t>(ids[i]));
   auto const text = l2_normalize(context, model.text.encode(context, prompts));
   auto const text_expected = to_float(expected.tensors.at("text"));
-  for (std::size_t i = 0; i < text_expected.size(); ++i)
-    CHECK(std::fabs(text.data()[i] - text_expected[i]) <= 2e-6f);
+  for (std::size_t i = 0; i < text_expected.size(); ++i) CHECK(std::fabs(text.data()[i] - text_expected[i]) <= 2e-6f);
 
   auto const image = model.visual.encode(context, cut_picture(context, expected));
   auto const cosine = cosine_similarity(context, image, text);

@@ -23,8 +23,8 @@ std::filesystem::path data() { return std::filesystem::path(KOVOS_TEST_DATA) / "
 
 std::filesystem::path fresh_folder() {
   static int number = 0;
-  auto const path =
-      std::filesystem::temp_directory_path() / ("kovos_image_" + std::to_string(getpid()) + "_" + std::to_string(number++));
+  auto const path = std::filesystem::temp_directory_path() /
+                    ("kovos_image_" + std::to_string(getpid()) + "_" + std::to_string(number++));
   std::filesystem::create_directories(path);
   return path;
 }
@@ -87,14 +87,17 @@ TEST_CASE("changed bytes never crash") {
 
 TEST_CASE("sizes are checked before memory is asked for") {
   auto const png = read_file(data() / "rgb.png");
-  CHECK_THROWS_WITH_AS((void)decode_image(with_size(png, 100000, 100000), "huge.png"), doctest::Contains("huge.png: 100000 x 100000 pixels are more than"), ImageError);
-  CHECK_THROWS_WITH_AS((void)decode_image(with_size(png, 13000, 13000), "lie.png"), doctest::Contains("too short for its size"), ImageError);
+  CHECK_THROWS_WITH_AS((void)decode_image(with_size(png, 100000, 100000), "huge.png"),
+                       doctest::Contains("huge.png: 100000 x 100000 pixels are more than"), ImageError);
+  CHECK_THROWS_WITH_AS((void)decode_image(with_size(png, 13000, 13000), "lie.png"),
+                       doctest::Contains("too short for its size"), ImageError);
   CHECK_THROWS_AS((void)decode_image(with_size(png, 0, 5), "none.png"), ImageError);
 }
 
 TEST_CASE("what is no picture is said so") {
   auto const throws = [](std::string const& content, char const* sentence) {
-    CHECK_THROWS_WITH_AS((void)decode_image(std::as_bytes(std::span(content)), "x"), doctest::Contains(sentence), ImageError);
+    CHECK_THROWS_WITH_AS((void)decode_image(std::as_bytes(std::span(content)), "x"), doctest::Contains(sentence),
+                         ImageError);
   };
   throws("", "the picture is empty");
   throws("GIF89a", "convert it to PNG or JPEG");
@@ -116,12 +119,14 @@ TEST_CASE("pictures and labels come back as written") {
   LabelMap const many{2, 2, {255, 65534, LabelMap::unknown, 846}};
   write_png_labels(folder / "m.png", many, 16);
   CHECK(read_png_labels(folder / "m.png").labels == many.labels);
-  CHECK_THROWS_WITH_AS(write_png_labels(folder / "n.png", many, 8), doctest::Contains("label 255 does not fit into 8 bits"), ImageError);
+  CHECK_THROWS_WITH_AS(write_png_labels(folder / "n.png", many, 8),
+                       doctest::Contains("label 255 does not fit into 8 bits"), ImageError);
   CHECK(!std::filesystem::exists(folder / "n.png"));
   CHECK_THROWS_AS(write_png(folder / "missing" / "p.png", Image{1, 1, {1, 2, 3}}), FileError);
   // Indices of a palette are labels as they are.
   CHECK(read_png_labels(data() / "palette.png").labels.size() == 54);
   CHECK(read_png_labels(data() / "palette_4bit.png").labels == read_png_labels(data() / "palette.png").labels);
-  CHECK_THROWS_WITH_AS((void)read_png_labels(data() / "rgb.png"), doctest::Contains("this one has 3 channels"), ImageError);
+  CHECK_THROWS_WITH_AS((void)read_png_labels(data() / "rgb.png"), doctest::Contains("this one has 3 channels"),
+                       ImageError);
   std::filesystem::remove_all(folder);
 }

@@ -99,5 +99,6 @@ TEST_CASE("bicubic resizing follows the definition") {
 }
 
 TEST_CASE("empty pictures are refused") {
-  CHECK_THROWS_WITH_AS((void)resize_pillow(Image{}, 2, 2, ResizeFilter::bilinear), doctest::Contains("cannot resize 0 x 0"), ShapeError);
+  CHECK_THROWS_WITH_AS((void)resize_pillow(Image{}, 2, 2, ResizeFilter::bilinear),
+                       doctest::Contains("cannot resize 0 x 0"), ShapeError);
 }

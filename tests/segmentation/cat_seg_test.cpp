@@ -24,21 +24,22 @@ namespace {
 using namespace kovos;
 using Exec = Kokkos::DefaultExecutionSpace;
 
-constexpr CatSegConfig tiny{.clip = {.embed_dim = 12,
-                                     .vision = {.image_size = 16, .patch_size = 4, .width = 16, .layers = 3, .heads = 2},
-                                     .text = {.vocabulary_size = 554, .width = 8, .layers = 1, .heads = 2}},
-                            .clip_resolution = 24,
-                            .hooked_blocks = {0, 1},
-                            .decoder_guidance_dims = {8, 4},
-                            .decoder_guidance_proj_dims = {4, 4},
-                            .decoder_dims = {16, 16},
-                            .hidden_dim = 8,
-                            .num_heads = 2,
-                            .window_size = 3,
-                            .shift_size = 1,
-                            .appearance_guidance_dim = 4,
-                            .text_guidance_dim = 6,
-                            .test = {.short_edge = 40, .longest_edge = 160, .canvas = 40, .window = 24, .stride = 16, .size_divisibility = 4}};
+constexpr CatSegConfig tiny{
+    .clip = {.embed_dim = 12,
+             .vision = {.image_size = 16, .patch_size = 4, .width = 16, .layers = 3, .heads = 2},
+             .text = {.vocabulary_size = 554, .width = 8, .layers = 1, .heads = 2}},
+    .clip_resolution = 24,
+    .hooked_blocks = {0, 1},
+    .decoder_guidance_dims = {8, 4},
+    .decoder_guidance_proj_dims = {4, 4},
+    .decoder_dims = {16, 16},
+    .hidden_dim = 8,
+    .num_heads = 2,
+    .window_size = 3,
+    .shift_size = 1,
+    .appearance_guidance_dim = 4,
+    .text_guidance_dim = 6,
+    .test = {.short_edge = 40, .longest_edge = 160, .canvas = 40, .window = 24, .stride = 16, .size_divisibility = 4}};
 
 std::filesystem::path data() { return std::filesystem::path(KOVOS_TEST_DATA) / "checkpoints"; }
 
@@ -73,7 +74,8 @@ float error_of(Segmentation const& result, char const* name) {
 
 std::filesystem::path fresh_folder() {
   static int number = 0;
-  auto const path = std::filesystem::temp_directory_path() / ("kovos_cat_seg_" + std::to_string(getpid()) + "_" + std::to_string(number++));
+  auto const path = std::filesystem::temp_directory_path() /
+                    ("kovos_cat_seg_" + std::to_string(getpid()) + "_" + std::to_string(number++));
   std::filesystem::create_directories(path);
   return path;
 }
@@ -82,7 +84,8 @@ std::filesystem::path fresh_folder() {
 
 TEST_CASE("every container gives the recorded probabilities, whole and sliding") {
   // The recorded picture is 40 x 52: its short edge is 40 already, so that nothing is resized before the network.
-  for (auto const* name : {"tiny.safetensors", "tiny_zip.pth", "tiny_legacy.pth", "tiny_statedict.pth", "tiny_trainer.pth"}) {
+  for (auto const* name :
+       {"tiny.safetensors", "tiny_zip.pth", "tiny_legacy.pth", "tiny_statedict.pth", "tiny_trainer.pth"}) {
     CAPTURE(name);
     auto const model = load(name);
     auto const words = model.encode(ClassList{{"cat", {"cat"}}, {"stone wall", {"stone wall"}}, {"sky", {"sky"}}});
@@ -141,7 +144,8 @@ TEST_CASE("unknown and background") {
   CHECK(folded.area[0] == plain.area[0]);
   CHECK(folded.area[1] == doctest::Approx(plain.area[1] + plain.area[2]));
   background.background_from = 3;
-  CHECK_THROWS_WITH_AS((void)model.segment(picture(), words, background), doctest::Contains("background_from is 3"), ConfigError);
+  CHECK_THROWS_WITH_AS((void)model.segment(picture(), words, background), doctest::Contains("background_from is 3"),
+                       ConfigError);
 }
 
 TEST_CASE("synonyms are averaged and order does not matter") {
@@ -224,21 +228,26 @@ TEST_CASE("what cannot be encoded is refused") {
   CHECK_THROWS_AS((void)model.encode(std::vector<std::string>{}), TextError);
   CHECK_THROWS_AS((void)model.encode({"cat", "cat"}), TextError);
   CHECK_THROWS_AS((void)model.encode(std::vector<std::string>{"\xff"}), TextError);
-  CHECK_THROWS_WITH_AS((void)model.encode(class_list({"cat"}), prompt_templates("imagenet")), doctest::Contains("made for 1 prompt template, got 80"), ConfigError);
+  CHECK_THROWS_WITH_AS((void)model.encode(class_list({"cat"}), prompt_templates("imagenet")),
+                       doctest::Contains("made for 1 prompt template, got 80"), ConfigError);
   // A vocabulary of another model has ids this one does not know.
   std::string merges = "#version: 0.2\n";
   for (char a = 'a'; a <= 'z'; ++a)
     for (char b = 'a'; b <= 'z'; ++b) merges += std::string(1, a) + " " + std::string(1, b) + "\n";
-  auto const other = CatSeg<tiny>(model.network(), Tokenizer(Vocabulary(merges)), {}, EmbeddingCache(std::filesystem::path()));
-  CHECK_THROWS_WITH_AS((void)other.encode({"zz"}), doctest::Contains("outside the model's vocabulary of 554"), TextError);
+  auto const other =
+      CatSeg<tiny>(model.network(), Tokenizer(Vocabulary(merges)), {}, EmbeddingCache(std::filesystem::path()));
+  CHECK_THROWS_WITH_AS((void)other.encode({"zz"}), doctest::Contains("outside the model's vocabulary of 554"),
+                       TextError);
 }
 
 TEST_CASE("presets are chosen by shape") {
   auto const shape = cat_seg_shape(with_canonical_names(read_checkpoint(data() / "tiny_zip.pth")));
   CHECK(shape.fits(tiny));
   CHECK(!shape.fits(cat_seg_tiny));
-  CHECK_THROWS_WITH_AS((void)AnyModel<>::load(data() / "tiny_zip.pth"), doctest::Contains("no preset has this geometry"), CheckpointError);
-  CHECK_THROWS_WITH_AS((void)AnyModel<>::load(data() / "tiny_openai.pt"), doctest::Contains("which cannot segment"), CheckpointError);
+  CHECK_THROWS_WITH_AS((void)AnyModel<>::load(data() / "tiny_zip.pth"),
+                       doctest::Contains("no preset has this geometry"), CheckpointError);
+  CHECK_THROWS_WITH_AS((void)AnyModel<>::load(data() / "tiny_openai.pt"), doctest::Contains("which cannot segment"),
+                       CheckpointError);
   CHECK(preset_name<cat_seg_vit_b16> == "cat_seg_vit_b16");
   CHECK(preset_name<tiny> == "custom");
   CHECK(count_parameters(CatSegNetwork<cat_seg_vit_b16, float, Kokkos::HostSpace>()) == 154289378);
@@ -253,5 +262,6 @@ TEST_CASE("CLIP's preprocessing crops the centre") {
       for (std::size_t c = 0; c < 3; ++c) image.row(y)[3 * x + c] = static_cast<std::uint8_t>(30 * x);
   auto const pixels = clip_preprocess(context, image, 4);
   for (std::size_t x = 0; x < 4; ++x)
-    CHECK(pixels(0, 1, x, 0) == doctest::Approx((30.0 * static_cast<double>(x + 2) / 255 - 0.48145466) / 0.26862954).epsilon(1e-5));
+    CHECK(pixels(0, 1, x, 0) ==
+          doctest::Approx((30.0 * static_cast<double>(x + 2) / 255 - 0.48145466) / 0.26862954).epsilon(1e-5));
 }

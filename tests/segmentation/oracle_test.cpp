@@ -80,8 +80,8 @@ Outcome run(std::string const& name, Context<Exec> const& context) {
   std::size_t const height = geometry.at("height").is_null() ? image.height : geometry.at("height").get<std::size_t>();
   std::size_t const width = geometry.at("width").is_null() ? image.width : geometry.at("width").get<std::size_t>();
   if (!geometry.at("shortest_edge").is_null()) {
-    auto const [h, w] = shortest_edge_size(image.height, image.width, geometry.at("shortest_edge")[0],
-                                           geometry.at("shortest_edge")[1]);
+    auto const [h, w] =
+        shortest_edge_size(image.height, image.width, geometry.at("shortest_edge")[0], geometry.at("shortest_edge")[1]);
     image = resize_pillow(image, h, w, ResizeFilter::bilinear);
   }
   TestTimeConfig test = Config.test;

@@ -105,12 +105,13 @@ class Recorder {
   template <class V>
   void operator()(std::string_view name, V const& x) const {
     if constexpr (V::rank() == 4) {
-      if (name == "agg.corr") return add(name, permute(context_, x, {3, 0, 1, 2}));             // [P, T, H, W]
-      if (name.starts_with("agg.layer") || name == "agg.corr_embed") return add(name, permute(context_, x, {3, 0, 1, 2}));
-      return add(name, permute(context_, x, {0, 3, 1, 2}));                                     // [N, C, H, W]
+      if (name == "agg.corr") return add(name, permute(context_, x, {3, 0, 1, 2}));  // [P, T, H, W]
+      if (name.starts_with("agg.layer") || name == "agg.corr_embed")
+        return add(name, permute(context_, x, {3, 0, 1, 2}));
+      return add(name, permute(context_, x, {0, 3, 1, 2}));  // [N, C, H, W]
     } else if constexpr (V::rank() == 3) {
       bool const sequence_first = (name.starts_with("clip.block") || name.starts_with("text.block"));
-      if (sequence_first) return add(name, permute(context_, x, {1, 0, 2}));                    // [L, N, D]
+      if (sequence_first) return add(name, permute(context_, x, {1, 0, 2}));  // [L, N, D]
       return add(name, x);
     } else {
       return add(name, x);

@@ -29,9 +29,10 @@ struct ClipShape {
 
   /// "vision transformer 768 wide, 12 layers, patch 16, grid 14 x 14; text 512 wide, ..."
   std::string to_string() const {
-    return detail::concatenate("vision transformer ", vision_width, " wide, ", vision_layers, " layers, patch ", patch_size,
-                               ", grid ", grid, " x ", grid, "; text ", text_width, " wide, ", text_layers, " layers, ",
-                               vocabulary_size, " tokens, context ", context_length, "; joint width ", embed_dim);
+    return detail::concatenate("vision transformer ", vision_width, " wide, ", vision_layers, " layers, patch ",
+                               patch_size, ", grid ", grid, " x ", grid, "; text ", text_width, " wide, ", text_layers,
+                               " layers, ", vocabulary_size, " tokens, context ", context_length, "; joint width ",
+                               embed_dim);
   }
 };
 

@@ -31,11 +31,16 @@ enum class Maker { cat_seg, openai_clip, open_clip, hugging_face_clip, unknown }
 /// "CAT-Seg", "OpenAI CLIP", ...
 inline std::string_view name_of(Maker maker) {
   switch (maker) {
-    case Maker::cat_seg: return "CAT-Seg";
-    case Maker::openai_clip: return "OpenAI CLIP";
-    case Maker::open_clip: return "open_clip";
-    case Maker::hugging_face_clip: return "Hugging Face CLIP";
-    case Maker::unknown: break;
+    case Maker::cat_seg:
+      return "CAT-Seg";
+    case Maker::openai_clip:
+      return "OpenAI CLIP";
+    case Maker::open_clip:
+      return "open_clip";
+    case Maker::hugging_face_clip:
+      return "Hugging Face CLIP";
+    case Maker::unknown:
+      break;
   }
   return "unknown";
 }
@@ -143,9 +148,9 @@ inline std::string from_hugging_face(std::string key) {
 
 }  // namespace detail
 
-/// The file's tensors under the names of our layers: OpenAI's CLIP names with attn.{q,k,v}_proj_weight apart and a joint
-/// in_proj_bias, below CAT-Seg's prefixes if it is a CAT-Seg checkpoint. Shares the bytes where it can.
-/// Throws CheckpointError if the maker is unknown.
+/// The file's tensors under the names of our layers: OpenAI's CLIP names with attn.{q,k,v}_proj_weight apart and a
+/// joint in_proj_bias, below CAT-Seg's prefixes if it is a CAT-Seg checkpoint. Shares the bytes where it can. Throws
+/// CheckpointError if the maker is unknown.
 inline NamedTensors with_canonical_names(NamedTensors const& file) {
   Maker const maker = recognise_maker(file);
   if (maker == Maker::unknown) {
@@ -169,7 +174,8 @@ inline NamedTensors with_canonical_names(NamedTensors const& file) {
     if (maker == Maker::open_clip && detail::starts_with(name, "text.")) name = name.substr(5);
     if (maker == Maker::hugging_face_clip) {
       name = detail::from_hugging_face(name);
-      bool const bias = name.ends_with(".q_proj.bias") || name.ends_with(".k_proj.bias") || name.ends_with(".v_proj.bias");
+      bool const bias =
+          name.ends_with(".q_proj.bias") || name.ends_with(".k_proj.bias") || name.ends_with(".v_proj.bias");
       if (bias) {
         biases.emplace(name, tensor);
         continue;
@@ -252,8 +258,8 @@ inline std::string shape_text(std::span<std::size_t const> shape) {
   return text + "]";
 }
 
-/// The values of one parameter, flat and in host memory: shared with the file if they are stored as T already, converted
-/// otherwise; empty, with an entry in the report, if the file has none of that shape.
+/// The values of one parameter, flat and in host memory: shared with the file if they are stored as T already,
+/// converted otherwise; empty, with an entry in the report, if the file has none of that shape.
 template <class T>
 Tensor<T const, dynamic_extents<1>> parameter_values(NamedTensors const& file, std::string const& name,
                                                      std::span<std::size_t const> expected, LoadReport& report) {
@@ -268,7 +274,8 @@ Tensor<T const, dynamic_extents<1>> parameter_values(NamedTensors const& file, s
     return {};
   }
   auto const damaged = [&] {
-    fail<CheckpointError>(file.source, ": '", name, "' contains NaN or infinite values; the file is damaged or its training diverged");
+    fail<CheckpointError>(file.source, ": '", name,
+                          "' contains NaN or infinite values; the file is damaged or its training diverged");
   };
   report.matched.push_back(name);
   dynamic_extents<1> const extents{entry.size()};
@@ -286,14 +293,15 @@ Tensor<T const, dynamic_extents<1>> parameter_values(NamedTensors const& file, s
 
 }  // namespace detail
 
-/// Fills a module's parameters from a file with canonical names. fp32 parameters share the file's memory where its bytes
-/// are fp32 already; everything else is converted. Nothing is thrown for missing or mis-shaped keys: look at the report.
-/// Throws CheckpointError naming the key if a weight is NaN or infinite.
+/// Fills a module's parameters from a file with canonical names. fp32 parameters share the file's memory where its
+/// bytes are fp32 already; everything else is converted. Nothing is thrown for missing or mis-shaped keys: look at the
+/// report. Throws CheckpointError naming the key if a weight is NaN or infinite.
 template <class Exec, class Module>
 LoadReport load_parameters(Context<Exec> const& context, Module& module, NamedTensors const& file) {
   LoadReport report;
   std::set<std::string> known;
-  auto load = [&]<class T, class Memory, std::size_t... E>(std::string const& name, Parameter<T, Memory, E...>& parameter) {
+  auto load = [&]<class T, class Memory, std::size_t... E>(std::string const& name,
+                                                           Parameter<T, Memory, E...>& parameter) {
     known.insert(name);
     std::array<std::size_t, sizeof...(E)> const expected{E...};
     auto const values = detail::parameter_values<T>(file, name, expected, report);
@@ -301,7 +309,8 @@ LoadReport load_parameters(Context<Exec> const& context, Module& module, NamedTe
   };
   module.visit(load, "");
   for (auto const& entry : file.tensors)
-    if (!known.contains(entry.first) && !detail::is_ignorable_key(entry.first)) report.unexpected.push_back(entry.first);
+    if (!known.contains(entry.first) && !detail::is_ignorable_key(entry.first))
+      report.unexpected.push_back(entry.first);
   return report;
 }
 

@@ -78,7 +78,9 @@ class EmbeddingCache {
   }
 
  private:
-  std::filesystem::path file_of(Fingerprint const& key) const { return folder_ / ("text-" + key.to_string() + ".safetensors"); }
+  std::filesystem::path file_of(Fingerprint const& key) const {
+    return folder_ / ("text-" + key.to_string() + ".safetensors");
+  }
 
   std::filesystem::path folder_;
 };

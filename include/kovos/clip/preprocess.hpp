@@ -19,7 +19,8 @@ namespace kovos {
 inline constexpr float clip_pixel_mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
 inline constexpr float clip_pixel_std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
 
-/// An 8-bit picture as floats 0..255. -> [1, H, W, 3]. Throws ShapeError if it is empty or its size contradicts its data.
+/// An 8-bit picture as floats 0..255. -> [1, H, W, 3]. Throws ShapeError if it is empty or its size contradicts its
+/// data.
 template <class Exec>
 auto image_tensor(Context<Exec> const& context, Image const& image) {
   require<ShapeError>(image.height > 0 && image.width > 0 && image.pixels.size() == image.height * image.width * 3,

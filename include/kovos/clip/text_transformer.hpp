@@ -32,8 +32,8 @@ class TextTransformer {
   Transformer<width, config.heads, config.layers, T, Memory> transformer;
   LayerNorm<width, float, Memory> ln_final;
 
-  /// The embeddings of N prompts. Each prompt is start + ids + end, no longer than the context; the encoder runs only as
-  /// many positions as the longest prompt has, which the causal mask makes exact. -> [N, embed_dim], not normalised.
+  /// The embeddings of N prompts. Each prompt is start + ids + end, no longer than the context; the encoder runs only
+  /// as many positions as the longest prompt has, which the causal mask makes exact. -> [N, embed_dim], not normalised.
   /// Throws TextError for an empty list, an id outside the vocabulary or a prompt that is too long.
   template <class Exec, class Observer = Unobserved>
   auto encode(Context<Exec> const& context, std::span<std::vector<std::int32_t> const> prompts,
@@ -52,8 +52,8 @@ class TextTransformer {
       require<TextError>(!prompts[i].empty(), "[TextTransformer] prompt ", i, " is empty");
       for (std::size_t j = 0; j < length; ++j) {
         std::int32_t const id = j < prompts[i].size() ? prompts[i][j] : 0;
-        require<TextError>(id >= 0 && static_cast<std::size_t>(id) < config.vocabulary_size, "[TextTransformer] token ", id,
-                           " is outside the model's vocabulary of ", config.vocabulary_size,
+        require<TextError>(id >= 0 && static_cast<std::size_t>(id) < config.vocabulary_size, "[TextTransformer] token ",
+                           id, " is outside the model's vocabulary of ", config.vocabulary_size,
                            "; the vocabulary file belongs to another model");
         ids(i, j) = id;
       }

@@ -38,8 +38,8 @@ class VisionTransformer {
   /// Dense image features for segmentation.
   template <std::size_t Hooks>
   struct Dense {
-    DynamicTensor<float, 4, Memory> features;                    // [N, S, S, embed_dim]
-    std::array<DynamicTensor<float, 4, Memory>, Hooks> hooked;   // block outputs, [N, S, S, width]
+    DynamicTensor<float, 4, Memory> features;                   // [N, S, S, embed_dim]
+    std::array<DynamicTensor<float, 4, Memory>, Hooks> hooked;  // block outputs, [N, S, S, width]
   };
 
   /// The image embedding of a whole picture. pixels: [N, R, R, 3], normalised -> [N, embed_dim], not normalised.
@@ -49,7 +49,8 @@ class VisionTransformer {
     for (auto const& block : transformer.resblocks) x = block(context, x, Config.activation, false);
     std::size_t const n = x.extent(0);
     std::vector<std::int32_t> zeros(n);
-    auto const first = to_device(context, Tensor<std::int32_t, dynamic_extents<1>>(zeros.data(), dynamic_extents<1>(n), nullptr));
+    auto const first =
+        to_device(context, Tensor<std::int32_t, dynamic_extents<1>>(zeros.data(), dynamic_extents<1>(n), nullptr));
     return project(context, ln_post(context, select_tokens(context, x, first)));
   }
 
@@ -92,7 +93,8 @@ class VisionTransformer {
  private:
   /// Patches, class token, positions, ln_pre. [N, R, R, 3] -> [N, 1 + S S, width].
   template <class Exec, class Observer>
-  auto embed(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& pixels, Observer const& observe) const {
+  auto embed(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& pixels,
+             Observer const& observe) const {
     require<ShapeError>(pixels.extent(1) == pixels.extent(2) && pixels.extent(1) % config.patch_size == 0,
                         "[VisionTransformer] the input must be square with a side divisible by the patch size ",
                         config.patch_size, ", got ", pixels.extents().to_string());
@@ -108,7 +110,8 @@ class VisionTransformer {
   template <class Exec>
   auto add_positions(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& patches) const {
     constexpr std::size_t grid = config.grid();
-    auto const table = detail::as_float(context, positional_embedding.dynamic()).reshape(dynamic_extents<2>(1 + grid * grid, width));
+    auto const table =
+        detail::as_float(context, positional_embedding.dynamic()).reshape(dynamic_extents<2>(1 + grid * grid, width));
     auto const first = copy_of(context, class_embedding.dynamic());
     add_in_place(context, first, table.slice(0, 1));
     auto const stored = table.slice(1, grid * grid).reshape(dynamic_extents<4>(1, grid, grid, width));

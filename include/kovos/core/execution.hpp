@@ -83,7 +83,8 @@ Tensor<T, Shape, Kokkos::HostSpace> to_host(Context<Exec> const& context, Tensor
   } else {
     Tensor<std::remove_const_t<T>, Shape, Kokkos::HostSpace> copy(tensor.extents());
     using Flat = dynamic_extents<1>;
-    Kokkos::deep_copy(context.exec(), TensorView<std::remove_const_t<T>, Flat>(copy.data(), Flat(copy.size())).kokkos_view(),
+    Kokkos::deep_copy(context.exec(),
+                      TensorView<std::remove_const_t<T>, Flat>(copy.data(), Flat(copy.size())).kokkos_view(),
                       TensorView<T, Flat, Memory>(tensor.data(), Flat(tensor.size())).kokkos_view());
     context.fence();
     return {copy.data(), copy.extents(), copy.owner()};
@@ -100,7 +101,8 @@ Tensor<T, Shape, typename Exec::memory_space> to_device(Context<Exec> const& con
   } else {
     auto copy = context.workspace().template tensor<std::remove_const_t<T>>(tensor.extents());
     using Flat = dynamic_extents<1>;
-    Kokkos::deep_copy(context.exec(), TensorView<std::remove_const_t<T>, Flat, Memory>(copy.data(), Flat(copy.size())).kokkos_view(),
+    Kokkos::deep_copy(context.exec(),
+                      TensorView<std::remove_const_t<T>, Flat, Memory>(copy.data(), Flat(copy.size())).kokkos_view(),
                       TensorView<T, Flat>(tensor.data(), Flat(tensor.size())).kokkos_view());
     context.fence();
     return {copy.data(), copy.extents(), copy.owner()};

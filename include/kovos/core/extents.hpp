@@ -29,8 +29,8 @@ class Extents {
 
   /// All extents, in order. Throws ShapeError if one contradicts a compile-time extent.
   template <class... I>
-    requires(sizeof...(I) == sizeof...(E) && sizeof...(I) > 0)
-  constexpr explicit(false) Extents(I... sizes) : sizes_{static_cast<std::size_t>(sizes)..., 0} {
+  requires(sizeof...(I) == sizeof...(E) && sizeof...(I) > 0) constexpr explicit(false) Extents(I... sizes)
+      : sizes_{static_cast<std::size_t>(sizes)..., 0} {
     for (std::size_t i = 0; i < rank(); ++i)
       if (static_extent(i) != dynamic_extent && sizes_[i] != static_extent(i))
         fail<ShapeError>("[Extents] extent ", i, " is ", sizes_[i], ", expected ", static_extent(i));
@@ -45,8 +45,7 @@ class Extents {
   }
 
   template <std::size_t... F>
-    requires(sizeof...(F) == sizeof...(E))
-  constexpr bool operator==(Extents<F...> const& other) const {
+  requires(sizeof...(F) == sizeof...(E)) constexpr bool operator==(Extents<F...> const& other) const {
     for (std::size_t i = 0; i < rank(); ++i)
       if (sizes_[i] != other[i]) return false;
     return true;

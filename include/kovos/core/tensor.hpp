@@ -46,8 +46,7 @@ class TensorView {
 
   /// Element (i, j, ...), one index per axis, unchecked.
   template <class... I>
-    requires(sizeof...(I) == Shape::rank())
-  KOKKOS_FUNCTION T& operator()(I... indices) const {
+  requires(sizeof...(I) == Shape::rank()) KOKKOS_FUNCTION T& operator()(I... indices) const {
     std::size_t offset = 0;
     std::size_t axis = 0;
     ((offset = offset * extents_[axis++] + static_cast<std::size_t>(indices)), ...);
@@ -91,7 +90,8 @@ class Tensor : public TensorView<T, Shape, Memory> {
     using Mutable = std::remove_const_t<T>;
     auto* memory =
         static_cast<Mutable*>(Kokkos::kokkos_malloc<Memory>("kovos::Tensor", extents.size() * sizeof(Mutable)));
-    owner_ = std::shared_ptr<void const>(memory, [](void const* p) { Kokkos::kokkos_free<Memory>(const_cast<void*>(p)); });
+    owner_ =
+        std::shared_ptr<void const>(memory, [](void const* p) { Kokkos::kokkos_free<Memory>(const_cast<void*>(p)); });
     this->data_ = memory;
   }
 
@@ -101,8 +101,8 @@ class Tensor : public TensorView<T, Shape, Memory> {
 
   /// A tensor of mutable elements is also one of constant elements.
   template <class U>
-    requires(!std::is_same_v<U, T> && std::is_same_v<U const, T>)
-  Tensor(Tensor<U, Shape, Memory> const& other) : view_type(other.data(), other.extents()), owner_(other.owner()) {}
+  requires(!std::is_same_v<U, T> && std::is_same_v<U const, T>) Tensor(Tensor<U, Shape, Memory> const& other)
+      : view_type(other.data(), other.extents()), owner_(other.owner()) {}
 
   view_type const& view() const { return *this; }
   bool empty() const { return this->data_ == nullptr; }
@@ -156,8 +156,8 @@ auto from_kokkos(View const& view) {
   require<ShapeError>(view.span_is_contiguous(), "[from_kokkos] view '", view.label(), "' is not contiguous");
   using Shape = dynamic_extents<View::rank>;
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return Tensor<typename View::value_type, Shape, typename View::memory_space>(
-        view.data(), Shape(view.extent(I)...), std::make_shared<View>(view));
+    return Tensor<typename View::value_type, Shape, typename View::memory_space>(view.data(), Shape(view.extent(I)...),
+                                                                                 std::make_shared<View>(view));
   }
   (std::make_index_sequence<View::rank>{});
 }

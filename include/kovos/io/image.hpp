@@ -20,8 +20,8 @@
 namespace kovos {
 
 /// Decodes a PNG or JPEG, told apart by content, to 8-bit RGB as Pillow and detectron2 do: EXIF orientation applied,
-/// grey replicated, alpha dropped, palettes applied, 16-bit colour by its high byte, 16-bit grey saturated, CMYK as Adobe
-/// writes it. Throws ImageError naming the source; there is never a partial picture.
+/// grey replicated, alpha dropped, palettes applied, 16-bit colour by its high byte, 16-bit grey saturated, CMYK as
+/// Adobe writes it. Throws ImageError naming the source; there is never a partial picture.
 inline Image decode_image(std::span<std::byte const> bytes, std::string_view source_name) {
   auto const starts_with = [&](std::initializer_list<int> magic) {
     if (bytes.size() < magic.size()) return false;
@@ -71,8 +71,8 @@ inline void write_png_labels(std::filesystem::path const& path, LabelMap const& 
 inline LabelMap read_png_labels(std::filesystem::path const& path) {
   auto const bytes = read_file(path);
   auto const data = detail::read_png_data(bytes, true, path.string());
-  require<ImageError>(data.channels == 1, path.string(), ": labels must be a palette or grey PNG, this one has ", data.channels,
-                      " channels");
+  require<ImageError>(data.channels == 1, path.string(), ": labels must be a palette or grey PNG, this one has ",
+                      data.channels, " channels");
   LabelMap labels{data.height, data.width, std::vector<std::uint16_t>(data.height * data.width)};
   for (std::size_t i = 0; i < labels.labels.size(); ++i) {
     if (data.bits == 16) labels.labels[i] = static_cast<std::uint16_t>(data.rows[2 * i] << 8 | data.rows[2 * i + 1]);

@@ -51,8 +51,8 @@ struct JpegReader {
   }
 };
 
-inline bool read_jpeg(JpegReader& reader, std::span<std::byte const> bytes, std::string_view name, Image& image, int& orientation,
-                      std::vector<std::uint8_t>& row) {
+inline bool read_jpeg(JpegReader& reader, std::span<std::byte const> bytes, std::string_view name, Image& image,
+                      int& orientation, std::vector<std::uint8_t>& row) {
   auto& info = reader.info;
   info.err = jpeg_std_error(&reader.errors.manager);
   reader.errors.manager.error_exit = kovos_jpeg_error;

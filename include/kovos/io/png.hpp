@@ -28,8 +28,8 @@ namespace kovos::detail {
 struct PngData {
   std::size_t height = 0, width = 0, channels = 0;
   int bits = 8, color = 0;
-  std::vector<std::uint8_t> rows;       // [height * stride]
-  std::vector<std::uint8_t> palette;    // RGB triples
+  std::vector<std::uint8_t> rows;     // [height * stride]
+  std::vector<std::uint8_t> palette;  // RGB triples
   std::vector<std::byte> exif;
 };
 
@@ -83,7 +83,8 @@ inline bool read_png_data(PngSource& source, PngData& data, bool raw, std::strin
   png_colorp colors = nullptr;
   int count = 0;
   if (png_get_PLTE(png, info, &colors, &count) && !raw)
-    for (int i = 0; i < count; ++i) data.palette.insert(data.palette.end(), {colors[i].red, colors[i].green, colors[i].blue});
+    for (int i = 0; i < count; ++i)
+      data.palette.insert(data.palette.end(), {colors[i].red, colors[i].green, colors[i].blue});
   if (data.bits < 8) {
     // Grey values are scaled to 0..255 for pictures, indices never.
     if (!raw && data.color == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(png);
@@ -114,7 +115,8 @@ inline PngData read_png_data(std::span<std::byte const> bytes, bool raw, std::st
   PngSource source{bytes};
   PngData data;
   bool const good = read_png_data(source, data, raw, name);
-  require<ImageError>(good, std::string(name), ": damaged PNG (", static_cast<char const*>(source.message), "); save or download it again");
+  require<ImageError>(good, std::string(name), ": damaged PNG (", static_cast<char const*>(source.message),
+                      "); save or download it again");
   return data;
 }
 
@@ -152,8 +154,8 @@ extern "C" inline void kovos_png_write(png_structp png, png_bytep from, png_size
 }
 extern "C" inline void kovos_png_flush(png_structp) {}
 
-inline bool write_png_rows(PngTarget& target, std::size_t height, std::size_t width, int bits, int color, std::uint8_t const* rows,
-                           std::size_t stride) {
+inline bool write_png_rows(PngTarget& target, std::size_t height, std::size_t width, int bits, int color,
+                           std::uint8_t const* rows, std::size_t stride) {
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, kovos_png_warning);
   png_infop info = png ? png_create_info_struct(png) : nullptr;
   if (!info || setjmp(png_jmpbuf(png))) {
@@ -161,8 +163,8 @@ inline bool write_png_rows(PngTarget& target, std::size_t height, std::size_t wi
     return false;
   }
   png_set_write_fn(png, &target, kovos_png_write, kovos_png_flush);
-  png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), bits, color, PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), bits, color,
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_set_compression_level(png, 6);
   png_write_info(png, info);
   for (std::size_t y = 0; y < height; ++y) png_write_row(png, rows + y * stride);
@@ -171,8 +173,8 @@ inline bool write_png_rows(PngTarget& target, std::size_t height, std::size_t wi
   return true;
 }
 
-inline void write_png_file(std::filesystem::path const& path, std::size_t height, std::size_t width, int bits, int color,
-                           std::vector<std::uint8_t> const& rows) {
+inline void write_png_file(std::filesystem::path const& path, std::size_t height, std::size_t width, int bits,
+                           int color, std::vector<std::uint8_t> const& rows) {
   check_picture_size(height, width, path.string());
   write_file_atomically(path, [&](std::ostream& stream) {
     PngTarget target{&stream};

@@ -19,8 +19,8 @@
 
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
-#include "kovos/io/detail/pickle.hpp"
 #include "kovos/core/quote.hpp"
+#include "kovos/io/detail/pickle.hpp"
 #include "kovos/io/detail/zip_directory.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/io/named_tensors.hpp"

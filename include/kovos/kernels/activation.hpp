@@ -16,11 +16,16 @@ namespace detail {
 template <class T>
 KOKKOS_INLINE_FUNCTION T activated(T x, Activation activation) {
   switch (activation) {
-    case Activation::none: return x;
-    case Activation::relu: return x < T(0) ? T(0) : x;
-    case Activation::gelu: return T(0.5) * x * (T(1) + Kokkos::erf(x * T(0.70710678118654752440)));
-    case Activation::quick_gelu: return x / (T(1) + Kokkos::exp(T(-1.702) * x));
-    case Activation::sigmoid: return T(1) / (T(1) + Kokkos::exp(-x));
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return x < T(0) ? T(0) : x;
+    case Activation::gelu:
+      return T(0.5) * x * (T(1) + Kokkos::erf(x * T(0.70710678118654752440)));
+    case Activation::quick_gelu:
+      return x / (T(1) + Kokkos::exp(T(-1.702) * x));
+    case Activation::sigmoid:
+      return T(1) / (T(1) + Kokkos::exp(-x));
   }
   return x;
 }
@@ -28,7 +33,8 @@ KOKKOS_INLINE_FUNCTION T activated(T x, Activation activation) {
 
 /// x = activation(x), elementwise, in place. Asynchronous on the context's instance.
 template <class Exec, class T, class Shape>
-void activate(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory_space> const& x, Activation activation) {
+void activate(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory_space> const& x,
+              Activation activation) {
 #ifdef KOVOS_HOST_ENGINE
   if constexpr (std::is_same_v<T, float>)
     if (detail::uses_host_engine(context)) {
@@ -44,9 +50,10 @@ void activate(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memo
     }
 #endif
   auto* const data = x.data();
-  detail::for_each_index(context, "kovos::activate", x.size(), KOKKOS_LAMBDA(std::size_t i) {
-    data[i] = static_cast<T>(detail::activated(static_cast<accumulate_t<T>>(data[i]), activation));
-  });
+  detail::for_each_index(
+      context, "kovos::activate", x.size(), KOKKOS_LAMBDA(std::size_t i) {
+        data[i] = static_cast<T>(detail::activated(static_cast<accumulate_t<T>>(data[i]), activation));
+      });
 }
 
 }  // namespace kovos

@@ -25,40 +25,42 @@ void attention_portable(Context<Exec> const& context, float const* q, float cons
                         std::size_t head_dim, float scale, bool causal, std::uint8_t const* regions,
                         std::size_t region_period) {
   std::size_t const width = heads * head_dim;
-  for_each_index(context, "kovos::attention", batch * heads * queries, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const i = index % queries;
-    std::size_t const h = index / queries % heads;
-    std::size_t const n = index / queries / heads;
-    float const* const query = q + (n * queries + i) * width + h * head_dim;
-    float* const out = o + (n * queries + i) * width + h * head_dim;
-    std::uint8_t const* const region = regions ? regions + n % region_period * keys : nullptr;
-    std::size_t const last = causal ? i + 1 : keys;
-    // Online softmax: the running maximum rescales what was summed before.
-    float top = -Kokkos::Experimental::finite_max_v<float>;
-    float total = 0;
-    for (std::size_t d = 0; d < head_dim; ++d) out[d] = 0;
-    for (std::size_t j = 0; j < last; ++j) {
-      float const* const key = k + (n * keys + j) * width + h * head_dim;
-      float const* const value = v + (n * keys + j) * width + h * head_dim;
-      float score = 0;
-      for (std::size_t d = 0; d < head_dim; ++d) score += query[d] * key[d];
-      score = score * scale + (region && region[i] != region[j] ? window_mask : 0.0f);
-      if (score > top) {
-        float const shrink = Kokkos::exp(top - score);
-        total *= shrink;
-        for (std::size_t d = 0; d < head_dim; ++d) out[d] *= shrink;
-        top = score;
-      }
-      float const p = Kokkos::exp(score - top);
-      total += p;
-      for (std::size_t d = 0; d < head_dim; ++d) out[d] += p * value[d];
-    }
-    for (std::size_t d = 0; d < head_dim; ++d) out[d] /= total;
-  });
+  for_each_index(
+      context, "kovos::attention", batch * heads * queries, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const i = index % queries;
+        std::size_t const h = index / queries % heads;
+        std::size_t const n = index / queries / heads;
+        float const* const query = q + (n * queries + i) * width + h * head_dim;
+        float* const out = o + (n * queries + i) * width + h * head_dim;
+        std::uint8_t const* const region = regions ? regions + n % region_period * keys : nullptr;
+        std::size_t const last = causal ? i + 1 : keys;
+        // Online softmax: the running maximum rescales what was summed before.
+        float top = -Kokkos::Experimental::finite_max_v<float>;
+        float total = 0;
+        for (std::size_t d = 0; d < head_dim; ++d) out[d] = 0;
+        for (std::size_t j = 0; j < last; ++j) {
+          float const* const key = k + (n * keys + j) * width + h * head_dim;
+          float const* const value = v + (n * keys + j) * width + h * head_dim;
+          float score = 0;
+          for (std::size_t d = 0; d < head_dim; ++d) score += query[d] * key[d];
+          score = score * scale + (region && region[i] != region[j] ? window_mask : 0.0f);
+          if (score > top) {
+            float const shrink = Kokkos::exp(top - score);
+            total *= shrink;
+            for (std::size_t d = 0; d < head_dim; ++d) out[d] *= shrink;
+            top = score;
+          }
+          float const p = Kokkos::exp(score - top);
+          total += p;
+          for (std::size_t d = 0; d < head_dim; ++d) out[d] += p * value[d];
+        }
+        for (std::size_t d = 0; d < head_dim; ++d) out[d] /= total;
+      });
 }
 
 inline void check_heads(char const* where, std::size_t width, std::size_t heads) {
-  require<ShapeError>(heads > 0 && width % heads == 0, "[", where, "] ", heads, " heads do not divide the width ", width);
+  require<ShapeError>(heads > 0 && width % heads == 0, "[", where, "] ", heads, " heads do not divide the width ",
+                      width);
 }
 
 }  // namespace detail
@@ -145,42 +147,43 @@ auto window_attention(Context<Exec> const& context, DynamicTensor<float, 4, type
     std::size_t const gathered = length * depth;
     auto const scratch =
         context.template tensor<float>(threads, 4 * gathered + kernels.attention_scratch(length, head_dim));
-    detail::for_each_task(context, "kovos::window_attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
-      std::size_t const sample = task / windows;
-      std::size_t const w = task % windows;
-      float* const buffer = scratch.data() + worker * scratch.extent(1);
-      float* const out = buffer + 3 * gathered;
-      // Where each run of pixels of the window lives: rows wrap around after the shift.
-      auto const pixel = [&](std::size_t y, std::size_t x) {
-        std::size_t const row = (w / columns * window + y + shift) % height;
-        std::size_t const column = (w % columns * window + x + shift) % width;
-        return ((sample * height + row) * width + column) * depth;
-      };
-      float const* const sources[3] = {q.data(), k.data(), v.data()};
-      for (std::size_t y = 0; y < window; ++y)
-        for (std::size_t x = 0; x < window; ++x) {
-          std::size_t const from = pixel(y, x);
-          for (std::size_t s = 0; s < 3; ++s)
-            std::copy_n(sources[s] + from, depth, buffer + s * gathered + (y * window + x) * depth);
-        }
-      detail::HostAttention t;
-      t.q_stride = t.k_stride = t.v_stride = t.o_stride = depth;
-      t.queries = t.keys = length;
-      t.head_dim = head_dim;
-      t.scale = scale;
-      t.region = shift ? regions.data() + w * length : nullptr;
-      t.scratch = out + gathered;
-      for (std::size_t h = 0; h < heads; ++h) {
-        t.q = buffer + h * head_dim;
-        t.k = t.q + gathered;
-        t.v = t.k + gathered;
-        t.o = out + h * head_dim;
-        kernels.attention(t);
-      }
-      for (std::size_t y = 0; y < window; ++y)
-        for (std::size_t x = 0; x < window; ++x)
-          std::copy_n(out + (y * window + x) * depth, depth, o.data() + pixel(y, x));
-    });
+    detail::for_each_task(
+        context, "kovos::window_attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
+          std::size_t const sample = task / windows;
+          std::size_t const w = task % windows;
+          float* const buffer = scratch.data() + worker * scratch.extent(1);
+          float* const out = buffer + 3 * gathered;
+          // Where each run of pixels of the window lives: rows wrap around after the shift.
+          auto const pixel = [&](std::size_t y, std::size_t x) {
+            std::size_t const row = (w / columns * window + y + shift) % height;
+            std::size_t const column = (w % columns * window + x + shift) % width;
+            return ((sample * height + row) * width + column) * depth;
+          };
+          float const* const sources[3] = {q.data(), k.data(), v.data()};
+          for (std::size_t y = 0; y < window; ++y)
+            for (std::size_t x = 0; x < window; ++x) {
+              std::size_t const from = pixel(y, x);
+              for (std::size_t s = 0; s < 3; ++s)
+                std::copy_n(sources[s] + from, depth, buffer + s * gathered + (y * window + x) * depth);
+            }
+          detail::HostAttention t;
+          t.q_stride = t.k_stride = t.v_stride = t.o_stride = depth;
+          t.queries = t.keys = length;
+          t.head_dim = head_dim;
+          t.scale = scale;
+          t.region = shift ? regions.data() + w * length : nullptr;
+          t.scratch = out + gathered;
+          for (std::size_t h = 0; h < heads; ++h) {
+            t.q = buffer + h * head_dim;
+            t.k = t.q + gathered;
+            t.v = t.k + gathered;
+            t.o = out + h * head_dim;
+            kernels.attention(t);
+          }
+          for (std::size_t y = 0; y < window; ++y)
+            for (std::size_t x = 0; x < window; ++x)
+              std::copy_n(out + (y * window + x) * depth, depth, o.data() + pixel(y, x));
+        });
     return o;
   }
 #endif

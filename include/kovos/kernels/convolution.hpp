@@ -19,15 +19,16 @@ namespace kovos {
 /// x: [N, H, W, C], weight: [O, C, kh, kw], bias: [O] or empty -> [N, H', W', O] with
 /// H' = (H + 2 padding - kh) / stride + 1. Throws ShapeError if the extents disagree or the kernel does not fit.
 template <class Exec, class W, class B>
-auto conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, W const& weight,
-            B const& bias, std::size_t stride = 1, std::size_t padding = 0, Activation activation = Activation::none) {
+auto conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+            W const& weight, B const& bias, std::size_t stride = 1, std::size_t padding = 0,
+            Activation activation = Activation::none) {
   static_assert(W::rank() == 4, "kovos::conv2d: weight must be [O, C, kh, kw]");
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   std::size_t const out_c = weight.extent(0), kh = weight.extent(2), kw = weight.extent(3);
   require_extent("conv2d", "the last extent of x", c, weight.extent(1));
   require<ShapeError>(stride > 0, "[conv2d] the stride must be positive");
-  require<ShapeError>(height + 2 * padding >= kh && width + 2 * padding >= kw, "[conv2d] a kernel of ", kh,
-                      " x ", kw, " does not fit a map of ", height, " x ", width, " with padding ", padding);
+  require<ShapeError>(height + 2 * padding >= kh && width + 2 * padding >= kw, "[conv2d] a kernel of ", kh, " x ", kw,
+                      " does not fit a map of ", height, " x ", width, " with padding ", padding);
   if (bias.data() != nullptr) require_extent("conv2d", "bias", bias.size(), out_c);
   std::size_t const out_h = (height + 2 * padding - kh) / stride + 1;
   std::size_t const out_w = (width + 2 * padding - kw) / stride + 1;
@@ -101,24 +102,26 @@ auto conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec:
   auto* const to = y.data();
   auto const* const w = weight.data();
   auto const* const b = offset.data();
-  detail::for_each_index(context, "kovos::conv2d", y.size(), KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const o = index % out_c;
-    std::size_t const column = index / out_c % out_w;
-    std::size_t const row = index / out_c / out_w % out_h;
-    std::size_t const sample = index / out_c / out_w / out_h;
-    float sum = b ? b[o] : 0.0f;
-    for (std::size_t i = 0; i < kh; ++i) {
-      std::size_t const source_y = row * stride + i;
-      if (source_y < padding || source_y >= height + padding) continue;
-      for (std::size_t j = 0; j < kw; ++j) {
-        std::size_t const source_x = column * stride + j;
-        if (source_x < padding || source_x >= width + padding) continue;
-        float const* const pixel = from + ((sample * height + source_y - padding) * width + source_x - padding) * c;
-        for (std::size_t k = 0; k < c; ++k) sum += pixel[k] * static_cast<float>(w[((o * c + k) * kh + i) * kw + j]);
-      }
-    }
-    to[index] = detail::activated(sum, activation);
-  });
+  detail::for_each_index(
+      context, "kovos::conv2d", y.size(), KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const o = index % out_c;
+        std::size_t const column = index / out_c % out_w;
+        std::size_t const row = index / out_c / out_w % out_h;
+        std::size_t const sample = index / out_c / out_w / out_h;
+        float sum = b ? b[o] : 0.0f;
+        for (std::size_t i = 0; i < kh; ++i) {
+          std::size_t const source_y = row * stride + i;
+          if (source_y < padding || source_y >= height + padding) continue;
+          for (std::size_t j = 0; j < kw; ++j) {
+            std::size_t const source_x = column * stride + j;
+            if (source_x < padding || source_x >= width + padding) continue;
+            float const* const pixel = from + ((sample * height + source_y - padding) * width + source_x - padding) * c;
+            for (std::size_t k = 0; k < c; ++k)
+              sum += pixel[k] * static_cast<float>(w[((o * c + k) * kh + i) * kw + j]);
+          }
+        }
+        to[index] = detail::activated(sum, activation);
+      });
   return y;
 }
 

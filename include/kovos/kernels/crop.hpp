@@ -20,14 +20,15 @@ auto crop(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::m
   auto y = context.template tensor<float>(x.extent(0), height, width, c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::crop", x.extent(0) * height * width, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const column = left + index % width;
-    std::size_t const row = top + index / width % height;
-    std::size_t const sample = index / width / height;
-    bool const inside = row < h && column < w;
-    for (std::size_t i = 0; i < c; ++i)
-      to[index * c + i] = inside ? from[((sample * h + row) * w + column) * c + i] : 0.0f;
-  });
+  detail::for_each_index(
+      context, "kovos::crop", x.extent(0) * height * width, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const column = left + index % width;
+        std::size_t const row = top + index / width % height;
+        std::size_t const sample = index / width / height;
+        bool const inside = row < h && column < w;
+        for (std::size_t i = 0; i < c; ++i)
+          to[index * c + i] = inside ? from[((sample * h + row) * w + column) * c + i] : 0.0f;
+      });
   return y;
 }
 
@@ -40,16 +41,17 @@ void add_window(Context<Exec> const& context, DynamicTensor<float, 4, typename E
   std::size_t const height = window.extent(1), width = window.extent(2);
   require_extent("add_window", "window.extent(0)", window.extent(0), canvas.extent(0));
   require_extent("add_window", "window.extent(3)", window.extent(3), c);
-  require<ShapeError>(top + height <= h && left + width <= w, "[add_window] a window of ", height, " x ", width, " at (",
-                      top, ", ", left, ") leaves a canvas of ", h, " x ", w);
+  require<ShapeError>(top + height <= h && left + width <= w, "[add_window] a window of ", height, " x ", width,
+                      " at (", top, ", ", left, ") leaves a canvas of ", h, " x ", w);
   auto const* const from = window.data();
   auto* const to = canvas.data();
-  detail::for_each_index(context, "kovos::add_window", window.size(), KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const column = index / c % width;
-    std::size_t const row = index / c / width % height;
-    std::size_t const sample = index / c / width / height;
-    to[((sample * h + top + row) * w + left + column) * c + index % c] += from[index];
-  });
+  detail::for_each_index(
+      context, "kovos::add_window", window.size(), KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const column = index / c % width;
+        std::size_t const row = index / c / width % height;
+        std::size_t const sample = index / c / width / height;
+        to[((sample * h + top + row) * w + left + column) * c + index % c] += from[index];
+      });
 }
 
 /// How many windows of the given size and stride cover a position of an axis.
@@ -64,21 +66,23 @@ KOKKOS_INLINE_FUNCTION std::size_t window_coverage(std::size_t position, std::si
 /// x = (x / coverage + y) / 2 in place: the mean of the overlapping windows summed in x, then the mean with a global
 /// view y of the same extents [N, H, W, C] (catseg 5.1, steps 5 and 6).
 template <class Exec>
-void blend_windows_with_global(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+void blend_windows_with_global(Context<Exec> const& context,
+                               DynamicTensor<float, 4, typename Exec::memory_space> const& x,
                                DynamicTensor<float, 4, typename Exec::memory_space> const& y, std::size_t window,
                                std::size_t stride) {
   std::size_t const h = x.extent(1), w = x.extent(2), c = x.extent(3);
-  require<ShapeError>(x.extents() == y.extents(), "[blend_windows_with_global] x is ", x.extents().to_string(), ", y is ",
-                      y.extents().to_string());
+  require<ShapeError>(x.extents() == y.extents(), "[blend_windows_with_global] x is ", x.extents().to_string(),
+                      ", y is ", y.extents().to_string());
   require<ShapeError>(stride > 0 && window <= h && window <= w, "[blend_windows_with_global] windows of ", window,
                       " pixels every ", stride, " do not fit ", h, " x ", w);
   auto* const to = x.data();
   auto const* const global = y.data();
-  detail::for_each_index(context, "kovos::blend_windows_with_global", x.size(), KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const count = window_coverage(index / c % w, w, window, stride) *
-                              window_coverage(index / c / w % h, h, window, stride);
-    to[index] = (to[index] / static_cast<float>(count) + global[index]) * 0.5f;
-  });
+  detail::for_each_index(
+      context, "kovos::blend_windows_with_global", x.size(), KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const count =
+            window_coverage(index / c % w, w, window, stride) * window_coverage(index / c / w % h, h, window, stride);
+        to[index] = (to[index] / static_cast<float>(count) + global[index]) * 0.5f;
+      });
 }
 
 }  // namespace kovos

@@ -14,14 +14,12 @@ namespace kovos {
 /// A float copy. x: any shape, float or bf16 -> the same extents, all dynamic.
 template <class Exec, class X>
 auto copy_of(Context<Exec> const& context, X const& x) {
-  auto y = [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return context.template tensor<float>(x.extent(I)...);
-  }
+  auto y = [&]<std::size_t... I>(std::index_sequence<I...>) { return context.template tensor<float>(x.extent(I)...); }
   (std::make_index_sequence<X::rank()>{});
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::copy_of", x.size(),
-                         KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
+  detail::for_each_index(
+      context, "kovos::copy_of", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
   return y;
 }
 
@@ -29,7 +27,8 @@ auto copy_of(Context<Exec> const& context, X const& x) {
 template <class Exec, class X>
 void fill(Context<Exec> const& context, X const& x, typename X::value_type value) {
   auto* const to = x.data();
-  detail::for_each_index(context, "kovos::fill", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = value; });
+  detail::for_each_index(
+      context, "kovos::fill", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = value; });
 }
 
 /// x = y, copied into x's memory. Throws ShapeError if the extents differ.
@@ -39,7 +38,8 @@ void assign(Context<Exec> const& context, X const& x, Y const& y) {
                       x.extents().to_string());
   auto* const to = x.data();
   auto const* const from = y.data();
-  detail::for_each_index(context, "kovos::assign", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = from[i]; });
+  detail::for_each_index(
+      context, "kovos::assign", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = from[i]; });
 }
 
 /// The mean over the middle axis. x: [A, B, C] -> [A, C].
@@ -50,27 +50,29 @@ auto mean_over_axis1(Context<Exec> const& context, DynamicTensor<float, 3, typen
   auto y = context.template tensor<float>(x.extent(0), c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::mean_over_axis1", y.size(), KOKKOS_LAMBDA(std::size_t i) {
-    float sum = 0;
-    for (std::size_t j = 0; j < b; ++j) sum += from[(i / c * b + j) * c + i % c];
-    to[i] = sum / static_cast<float>(b);
-  });
+  detail::for_each_index(
+      context, "kovos::mean_over_axis1", y.size(), KOKKOS_LAMBDA(std::size_t i) {
+        float sum = 0;
+        for (std::size_t j = 0; j < b; ++j) sum += from[(i / c * b + j) * c + i % c];
+        to[i] = sum / static_cast<float>(b);
+      });
   return y;
 }
 
 /// x += y in place, where y repeats along the leading axes of x. x: [..., A, B], y: [A, B] or any trailing part of x's
 /// shape. Throws ShapeError if y's size does not divide x's.
 template <class Exec, class Shape, class Y>
-void add_in_place(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x, Y const& y) {
+void add_in_place(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x,
+                  Y const& y) {
   if (x.size() == 0) return;
   std::size_t const period = y.size();
-  require<ShapeError>(period > 0 && x.size() % period == 0, "[add_in_place] ", period, " elements do not repeat evenly in ",
-                      x.extents().to_string());
+  require<ShapeError>(period > 0 && x.size() % period == 0, "[add_in_place] ", period,
+                      " elements do not repeat evenly in ", x.extents().to_string());
   auto* const to = x.data();
   auto const* const from = y.data();
-  detail::for_each_index(context, "kovos::add_in_place", x.size(), KOKKOS_LAMBDA(std::size_t i) {
-    to[i] += static_cast<float>(from[i % period]);
-  });
+  detail::for_each_index(
+      context, "kovos::add_in_place", x.size(),
+      KOKKOS_LAMBDA(std::size_t i) { to[i] += static_cast<float>(from[i % period]); });
 }
 
 /// y = (x - shift[c]) / divisor[c] for channels-last maps. x: [N, H, W, C], shift, divisor: C numbers (C <= 4).
@@ -81,9 +83,9 @@ auto normalize_channels(Context<Exec> const& context, DynamicTensor<float, 4, ty
   auto y = context.workspace().template tensor<float>(x.extents());
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::normalize_channels", x.size(), KOKKOS_LAMBDA(std::size_t i) {
-    to[i] = (from[i] - shift[i % C]) / divisor[i % C];
-  });
+  detail::for_each_index(
+      context, "kovos::normalize_channels", x.size(),
+      KOKKOS_LAMBDA(std::size_t i) { to[i] = (from[i] - shift[i % C]) / divisor[i % C]; });
   return y;
 }
 

@@ -26,12 +26,13 @@ auto embed(Context<Exec> const& context, DynamicTensor<std::int32_t, 2, typename
   auto const* const rows = table.data();
   auto const* const offset = positions.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::embed", n * length, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const row = static_cast<std::size_t>(id[index]);
-    for (std::size_t i = 0; i < width; ++i)
-      to[index * width + i] =
-          static_cast<float>(rows[row * width + i]) + static_cast<float>(offset[index % length * width + i]);
-  });
+  detail::for_each_index(
+      context, "kovos::embed", n * length, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const row = static_cast<std::size_t>(id[index]);
+        for (std::size_t i = 0; i < width; ++i)
+          to[index * width + i] =
+              static_cast<float>(rows[row * width + i]) + static_cast<float>(offset[index % length * width + i]);
+      });
   return y;
 }
 

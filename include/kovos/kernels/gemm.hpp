@@ -43,7 +43,7 @@ auto as_matrix(X const& x) {
 /// C = activation(alpha A B + addend[(row / row_divisor) % addend.rows]) + residual.
 /// A bias is an addend of one row; the guidance of CAT-Seg's attention is one with a row per pixel or per class.
 struct Epilogue {
-  Matrix<float const> addend{};    // no data: nothing is added
+  Matrix<float const> addend{};  // no data: nothing is added
   std::size_t row_divisor = 1;
   Activation activation = Activation::none;
   Matrix<float const> residual{};  // same extents as C, may be C itself; no data: nothing is added
@@ -68,22 +68,23 @@ void gemm_portable(Context<Exec> const& context, Product<A, B, C> const& p) {
   auto const c = p.c;
   auto const e = p.epilogue;
   auto const alpha = static_cast<Sum>(p.alpha);
-  for_each_index(context, "kovos::gemm", c.rows * c.columns, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const i = index / c.columns;
-    std::size_t const j = index % c.columns;
-    Sum sum = 0;
-    for (std::size_t k = 0; k < a.columns; ++k)
-      sum += static_cast<Sum>(a.data[i * a.row_stride + k * a.column_stride]) *
-             static_cast<Sum>(b.data[k * b.row_stride + j * b.column_stride]);
-    sum *= alpha;
-    if (e.addend.data)
-      sum += static_cast<Sum>(
-          e.addend.data[(i / e.row_divisor) % e.addend.rows * e.addend.row_stride + j * e.addend.column_stride]);
-    sum = activated(sum, e.activation);
-    if (e.residual.data)
-      sum += static_cast<Sum>(e.residual.data[i * e.residual.row_stride + j * e.residual.column_stride]);
-    c.data[i * c.row_stride + j * c.column_stride] = static_cast<C>(sum);
-  });
+  for_each_index(
+      context, "kovos::gemm", c.rows * c.columns, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const i = index / c.columns;
+        std::size_t const j = index % c.columns;
+        Sum sum = 0;
+        for (std::size_t k = 0; k < a.columns; ++k)
+          sum += static_cast<Sum>(a.data[i * a.row_stride + k * a.column_stride]) *
+                 static_cast<Sum>(b.data[k * b.row_stride + j * b.column_stride]);
+        sum *= alpha;
+        if (e.addend.data)
+          sum += static_cast<Sum>(
+              e.addend.data[(i / e.row_divisor) % e.addend.rows * e.addend.row_stride + j * e.addend.column_stride]);
+        sum = activated(sum, e.activation);
+        if (e.residual.data)
+          sum += static_cast<Sum>(e.residual.data[i * e.residual.row_stride + j * e.residual.column_stride]);
+        c.data[i * c.row_stride + j * c.column_stride] = static_cast<C>(sum);
+      });
 }
 
 #ifdef KOVOS_HOST_ENGINE
@@ -103,8 +104,7 @@ void pack_panel(Matrix<B const> const& b, std::size_t first, std::size_t width, 
     } else {
       for (std::size_t k = k0; k < k1; ++k)
         for (std::size_t j = 0; j < count; ++j)
-          panel[k * width + j] =
-              alpha * static_cast<float>(b.data[k * b.row_stride + (first + j) * b.column_stride]);
+          panel[k * width + j] = alpha * static_cast<float>(b.data[k * b.row_stride + (first + j) * b.column_stride]);
     }
     for (std::size_t k = k0; k < k1; ++k)
       for (std::size_t j = count; j < width; ++j) panel[k * width + j] = 0;
@@ -136,7 +136,8 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
   });
 
   // Rows whose stride is a multiple of the page size fall on the same cache sets; others are read where they are.
-  bool const copies = !std::is_same_v<A, float> || p.a.column_stride != 1 || (depth > 256 && p.a.row_stride % 1024 == 0);
+  bool const copies =
+      !std::is_same_v<A, float> || p.a.column_stride != 1 || (depth > 256 && p.a.row_stride % 1024 == 0);
   std::size_t const chunk = 8 * kernels.rows;
   std::size_t const row_tasks = (p.c.rows + chunk - 1) / chunk;
   std::size_t const threads = workers(context, row_tasks * panels);
@@ -207,7 +208,9 @@ void gemm(Context<Exec> const& context, Matrix<A> const& a, Matrix<B> const& b, 
 
   detail::Product<TA, TB, C> const product{{a.data, a.rows, a.columns, a.row_stride, a.column_stride},
                                            {b.data, b.rows, b.columns, b.row_stride, b.column_stride},
-                                           c, alpha, epilogue};
+                                           c,
+                                           alpha,
+                                           epilogue};
   constexpr bool half_or_float = is_model_scalar<TA> && is_model_scalar<TB>;
   [[maybe_unused]] bool const unit_columns = c.column_stride == 1 &&
                                              (!epilogue.addend.data || epilogue.addend.column_stride == 1) &&
@@ -258,8 +261,9 @@ auto linear(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory
       wide = context.template tensor<float>(bias.extent(0));
       auto* const to = wide.data();
       auto const* const from = bias.data();
-      detail::for_each_index(context, "kovos::linear bias", bias.extent(0),
-                             KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
+      detail::for_each_index(
+          context, "kovos::linear bias", bias.extent(0),
+          KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
       epilogue.addend = {to, 1, bias.extent(0), bias.extent(0), 1};
     }
   }

@@ -49,37 +49,39 @@ auto linear_attention(Context<Exec> const& context, DynamicTensor<float, 3, type
     std::size_t const threads = detail::workers(context, positions);
     std::size_t const state = heads * head_dim * head_dim;
     auto const scratch = context.template tensor<float>(threads, state + 2 * width);
-    detail::for_each_task(context, "kovos::linear_attention", threads, positions, [&](std::size_t p, std::size_t worker) {
-      float* const m = scratch.data() + worker * scratch.extent(1);  // [heads, head_dim, head_dim]
-      float* const key_sum = m + state;                               // [width]
-      float* const features = key_sum + width;                        // [width]
-      std::fill_n(m, state + width, 0.0f);
-      auto const accumulate = [&](float const* key, float const* value, float count) {
-        std::copy_n(key, width, features);
-        kernels.elu_plus_one(features, width);
-        for (std::size_t i = 0; i < width; ++i) {
-          features[i] *= count;
-          key_sum[i] += features[i];
-        }
-        for (std::size_t h = 0; h < heads; ++h)
-          kernels.outer_product(m + h * head_dim * head_dim, features + h * head_dim, value + h * head_dim, head_dim,
-                                head_dim);
-      };
-      for (std::size_t s = 0; s < length; ++s)
-        accumulate(k.data() + (s * positions + p) * width, v.data() + (s * positions + p) * width, 1.0f);
-      if (padding.count > 0) accumulate(padding.key.data(), padding.value.data(), static_cast<float>(padding.count));
-      for (std::size_t s = 0; s < length; ++s) {
-        std::copy_n(q.data() + (s * positions + p) * width, width, features);
-        kernels.elu_plus_one(features, width);
-        for (std::size_t h = 0; h < heads; ++h) {
-          float const* const f = features + h * head_dim;
-          float denominator = epsilon;
-          for (std::size_t i = 0; i < head_dim; ++i) denominator += f[i] * key_sum[h * head_dim + i];
-          kernels.row_times_matrix(o.data() + (s * positions + p) * width + h * head_dim, f,
-                                   m + h * head_dim * head_dim, head_dim, head_dim, 1.0f / denominator);
-        }
-      }
-    });
+    detail::for_each_task(
+        context, "kovos::linear_attention", threads, positions, [&](std::size_t p, std::size_t worker) {
+          float* const m = scratch.data() + worker * scratch.extent(1);  // [heads, head_dim, head_dim]
+          float* const key_sum = m + state;                              // [width]
+          float* const features = key_sum + width;                       // [width]
+          std::fill_n(m, state + width, 0.0f);
+          auto const accumulate = [&](float const* key, float const* value, float count) {
+            std::copy_n(key, width, features);
+            kernels.elu_plus_one(features, width);
+            for (std::size_t i = 0; i < width; ++i) {
+              features[i] *= count;
+              key_sum[i] += features[i];
+            }
+            for (std::size_t h = 0; h < heads; ++h)
+              kernels.outer_product(m + h * head_dim * head_dim, features + h * head_dim, value + h * head_dim,
+                                    head_dim, head_dim);
+          };
+          for (std::size_t s = 0; s < length; ++s)
+            accumulate(k.data() + (s * positions + p) * width, v.data() + (s * positions + p) * width, 1.0f);
+          if (padding.count > 0)
+            accumulate(padding.key.data(), padding.value.data(), static_cast<float>(padding.count));
+          for (std::size_t s = 0; s < length; ++s) {
+            std::copy_n(q.data() + (s * positions + p) * width, width, features);
+            kernels.elu_plus_one(features, width);
+            for (std::size_t h = 0; h < heads; ++h) {
+              float const* const f = features + h * head_dim;
+              float denominator = epsilon;
+              for (std::size_t i = 0; i < head_dim; ++i) denominator += f[i] * key_sum[h * head_dim + i];
+              kernels.row_times_matrix(o.data() + (s * positions + p) * width + h * head_dim, f,
+                                       m + h * head_dim * head_dim, head_dim, head_dim, 1.0f / denominator);
+            }
+          }
+        });
     return o;
   }
 #endif
@@ -94,40 +96,42 @@ auto linear_attention(Context<Exec> const& context, DynamicTensor<float, 3, type
   auto* const m = state.data();
   auto* const sum = sums.data();
   float const repeats = static_cast<float>(padding.count);
-  detail::for_each_index(context, "kovos::linear_attention sums", positions * width, KOKKOS_LAMBDA(std::size_t index) {
-    // One row of the state: feature i of head h at position p.
-    std::size_t const p = index / width;
-    std::size_t const feature = index % width;
-    std::size_t const h = feature / head_dim;
-    float* const row = m + index * head_dim;
-    float total = 0;
-    for (std::size_t d = 0; d < head_dim; ++d) row[d] = 0;
-    for (std::size_t s = 0; s <= length; ++s) {
-      if (s == length && repeats == 0) break;
-      float const x = s < length ? key[(s * positions + p) * width + feature] : padding_key[feature];
-      float const weight = (x > 0 ? x + 1 : Kokkos::exp(x)) * (s < length ? 1.0f : repeats);
-      float const* const values = (s < length ? value + (s * positions + p) * width : padding_value) + h * head_dim;
-      total += weight;
-      for (std::size_t d = 0; d < head_dim; ++d) row[d] += weight * values[d];
-    }
-    sum[index] = total;
-  });
-  detail::for_each_index(context, "kovos::linear_attention", o.size(), KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const d = index % head_dim;
-    std::size_t const h = index % width / head_dim;
-    std::size_t const p = index / width % positions;
-    float const* const row = query + index - d;
-    float const* const matrix = m + (p * heads + h) * head_dim * head_dim;
-    float numerator = 0;
-    float denominator = epsilon;
-    for (std::size_t i = 0; i < head_dim; ++i) {
-      float const x = row[i];
-      float const f = x > 0 ? x + 1 : Kokkos::exp(x);
-      numerator += f * matrix[i * head_dim + d];
-      denominator += f * sum[(p * heads + h) * head_dim + i];
-    }
-    out[index] = numerator / denominator;
-  });
+  detail::for_each_index(
+      context, "kovos::linear_attention sums", positions * width, KOKKOS_LAMBDA(std::size_t index) {
+        // One row of the state: feature i of head h at position p.
+        std::size_t const p = index / width;
+        std::size_t const feature = index % width;
+        std::size_t const h = feature / head_dim;
+        float* const row = m + index * head_dim;
+        float total = 0;
+        for (std::size_t d = 0; d < head_dim; ++d) row[d] = 0;
+        for (std::size_t s = 0; s <= length; ++s) {
+          if (s == length && repeats == 0) break;
+          float const x = s < length ? key[(s * positions + p) * width + feature] : padding_key[feature];
+          float const weight = (x > 0 ? x + 1 : Kokkos::exp(x)) * (s < length ? 1.0f : repeats);
+          float const* const values = (s < length ? value + (s * positions + p) * width : padding_value) + h * head_dim;
+          total += weight;
+          for (std::size_t d = 0; d < head_dim; ++d) row[d] += weight * values[d];
+        }
+        sum[index] = total;
+      });
+  detail::for_each_index(
+      context, "kovos::linear_attention", o.size(), KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const d = index % head_dim;
+        std::size_t const h = index % width / head_dim;
+        std::size_t const p = index / width % positions;
+        float const* const row = query + index - d;
+        float const* const matrix = m + (p * heads + h) * head_dim * head_dim;
+        float numerator = 0;
+        float denominator = epsilon;
+        for (std::size_t i = 0; i < head_dim; ++i) {
+          float const x = row[i];
+          float const f = x > 0 ? x + 1 : Kokkos::exp(x);
+          numerator += f * matrix[i * head_dim + d];
+          denominator += f * sum[(p * heads + h) * head_dim + i];
+        }
+        out[index] = numerator / denominator;
+      });
   return o;
 }
 
@@ -157,35 +161,35 @@ auto leading_axis_attention(Context<Exec> const& context, DynamicTensor<float, 3
   auto const* const padding_key = padding.key.data();
   auto const* const padding_value = padding.value.data();
   auto* const out = o.data();
-  detail::for_each_index(context, "kovos::leading_axis_attention", length * positions * heads,
-                         KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const h = index % heads;
-    std::size_t const p = index / heads % positions;
-    std::size_t const l = index / heads / positions;
-    float const* const row = query + (l * positions + p) * width + h * head_dim;
-    float* const result = out + (l * positions + p) * width + h * head_dim;
-    float top = -Kokkos::Experimental::finite_max_v<float>;
-    float total = 0;
-    for (std::size_t d = 0; d < head_dim; ++d) result[d] = 0;
-    for (std::size_t s = 0; s <= length; ++s) {
-      if (s == length && repeats == 0) break;
-      float const* const other = (s < length ? key + (s * positions + p) * width : padding_key) + h * head_dim;
-      float const* const values = (s < length ? value + (s * positions + p) * width : padding_value) + h * head_dim;
-      float score = 0;
-      for (std::size_t d = 0; d < head_dim; ++d) score += row[d] * other[d];
-      score *= scale;
-      if (score > top) {
-        float const shrink = Kokkos::exp(top - score);
-        total *= shrink;
-        for (std::size_t d = 0; d < head_dim; ++d) result[d] *= shrink;
-        top = score;
-      }
-      float const weight = Kokkos::exp(score - top) * (s < length ? 1.0f : repeats);
-      total += weight;
-      for (std::size_t d = 0; d < head_dim; ++d) result[d] += weight * values[d];
-    }
-    for (std::size_t d = 0; d < head_dim; ++d) result[d] /= total;
-  });
+  detail::for_each_index(
+      context, "kovos::leading_axis_attention", length * positions * heads, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const h = index % heads;
+        std::size_t const p = index / heads % positions;
+        std::size_t const l = index / heads / positions;
+        float const* const row = query + (l * positions + p) * width + h * head_dim;
+        float* const result = out + (l * positions + p) * width + h * head_dim;
+        float top = -Kokkos::Experimental::finite_max_v<float>;
+        float total = 0;
+        for (std::size_t d = 0; d < head_dim; ++d) result[d] = 0;
+        for (std::size_t s = 0; s <= length; ++s) {
+          if (s == length && repeats == 0) break;
+          float const* const other = (s < length ? key + (s * positions + p) * width : padding_key) + h * head_dim;
+          float const* const values = (s < length ? value + (s * positions + p) * width : padding_value) + h * head_dim;
+          float score = 0;
+          for (std::size_t d = 0; d < head_dim; ++d) score += row[d] * other[d];
+          score *= scale;
+          if (score > top) {
+            float const shrink = Kokkos::exp(top - score);
+            total *= shrink;
+            for (std::size_t d = 0; d < head_dim; ++d) result[d] *= shrink;
+            top = score;
+          }
+          float const weight = Kokkos::exp(score - top) * (s < length ? 1.0f : repeats);
+          total += weight;
+          for (std::size_t d = 0; d < head_dim; ++d) result[d] += weight * values[d];
+        }
+        for (std::size_t d = 0; d < head_dim; ++d) result[d] /= total;
+      });
   return o;
 }
 

@@ -24,8 +24,8 @@ auto as_float(Context<Exec> const& context, P const& p) {
     wide = context.template tensor<float>(p.size());
     auto* const to = wide.data();
     auto const* const from = p.data();
-    for_each_index(context, "kovos::as_float", p.size(),
-                   KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
+    for_each_index(
+        context, "kovos::as_float", p.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
   }
   return wide;
 }
@@ -35,8 +35,8 @@ auto as_float(Context<Exec> const& context, P const& p) {
 /// x: [..., C], weight, bias: [C] -> [..., C]. Ba, Kiros, Hinton 2016; epsilon 1e-5 as CLIP.
 /// Throws ShapeError if the extents disagree.
 template <class Exec, class Shape, class W, class B>
-auto layer_norm(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x, W const& weight,
-                B const& bias, float epsilon = 1e-5f) {
+auto layer_norm(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x,
+                W const& weight, B const& bias, float epsilon = 1e-5f) {
   std::size_t const c = x.extent(Shape::rank() - 1);
   require_extent("layer_norm", "weight", weight.size(), c);
   require_extent("layer_norm", "bias", bias.size(), c);
@@ -63,16 +63,17 @@ auto layer_norm(Context<Exec> const& context, Tensor<float, Shape, typename Exec
   auto* const to = y.data();
   auto const* const scale = w.data();
   auto const* const shift = b.data();
-  detail::for_each_index(context, "kovos::layer_norm", rows, KOKKOS_LAMBDA(std::size_t row) {
-    float const* const p = from + row * c;
-    float sum = 0;
-    for (std::size_t i = 0; i < c; ++i) sum += p[i];
-    float const mean = sum / static_cast<float>(c);
-    float square = 0;
-    for (std::size_t i = 0; i < c; ++i) square += (p[i] - mean) * (p[i] - mean);
-    float const inverse = 1.0f / Kokkos::sqrt(square / static_cast<float>(c) + epsilon);
-    for (std::size_t i = 0; i < c; ++i) to[row * c + i] = (p[i] - mean) * inverse * scale[i] + shift[i];
-  });
+  detail::for_each_index(
+      context, "kovos::layer_norm", rows, KOKKOS_LAMBDA(std::size_t row) {
+        float const* const p = from + row * c;
+        float sum = 0;
+        for (std::size_t i = 0; i < c; ++i) sum += p[i];
+        float const mean = sum / static_cast<float>(c);
+        float square = 0;
+        for (std::size_t i = 0; i < c; ++i) square += (p[i] - mean) * (p[i] - mean);
+        float const inverse = 1.0f / Kokkos::sqrt(square / static_cast<float>(c) + epsilon);
+        for (std::size_t i = 0; i < c; ++i) to[row * c + i] = (p[i] - mean) * inverse * scale[i] + shift[i];
+      });
   return y;
 }
 
@@ -135,26 +136,27 @@ void group_norm(Context<Exec> const& context, DynamicTensor<float, 4, typename E
   auto* const data = x.data();
   auto const* const scale = w.data();
   auto const* const shift = b.data();
-  detail::for_each_index(context, "kovos::group_norm", x.extent(0) * groups, KOKKOS_LAMBDA(std::size_t index) {
-    float* const p = data + index / groups * pixels * c + index % groups * width;
-    double sum = 0;
-    for (std::size_t i = 0; i < pixels; ++i)
-      for (std::size_t j = 0; j < width; ++j) sum += static_cast<double>(p[i * c + j]);
-    float const mean = static_cast<float>(sum / static_cast<double>(count));
-    double square = 0;
-    for (std::size_t i = 0; i < pixels; ++i)
-      for (std::size_t j = 0; j < width; ++j) {
-        double const d = static_cast<double>(p[i * c + j] - mean);
-        square += d * d;
-      }
-    float const inverse = 1.0f / Kokkos::sqrt(static_cast<float>(square) / count + epsilon);
-    for (std::size_t i = 0; i < pixels; ++i)
-      for (std::size_t j = 0; j < width; ++j) {
-        std::size_t const channel = index % groups * width + j;
-        float const y = (p[i * c + j] - mean) * inverse * scale[channel] + shift[channel];
-        p[i * c + j] = relu && y < 0 ? 0 : y;
-      }
-  });
+  detail::for_each_index(
+      context, "kovos::group_norm", x.extent(0) * groups, KOKKOS_LAMBDA(std::size_t index) {
+        float* const p = data + index / groups * pixels * c + index % groups * width;
+        double sum = 0;
+        for (std::size_t i = 0; i < pixels; ++i)
+          for (std::size_t j = 0; j < width; ++j) sum += static_cast<double>(p[i * c + j]);
+        float const mean = static_cast<float>(sum / static_cast<double>(count));
+        double square = 0;
+        for (std::size_t i = 0; i < pixels; ++i)
+          for (std::size_t j = 0; j < width; ++j) {
+            double const d = static_cast<double>(p[i * c + j] - mean);
+            square += d * d;
+          }
+        float const inverse = 1.0f / Kokkos::sqrt(static_cast<float>(square) / count + epsilon);
+        for (std::size_t i = 0; i < pixels; ++i)
+          for (std::size_t j = 0; j < width; ++j) {
+            std::size_t const channel = index % groups * width + j;
+            float const y = (p[i * c + j] - mean) * inverse * scale[channel] + shift[channel];
+            p[i * c + j] = relu && y < 0 ? 0 : y;
+          }
+      });
 }
 
 /// y = x / max(norm(x), epsilon) over the last axis. x: [..., C] -> [..., C]. epsilon 1e-12 as torch's normalize.
@@ -166,13 +168,14 @@ auto l2_normalize(Context<Exec> const& context, Tensor<float, Shape, typename Ex
   std::size_t const c = x.extent(Shape::rank() - 1);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::l2_normalize", x.size() / c, KOKKOS_LAMBDA(std::size_t row) {
-    float square = 0;
-    for (std::size_t i = 0; i < c; ++i) square += from[row * c + i] * from[row * c + i];
-    float const norm = Kokkos::sqrt(square);
-    float const inverse = 1.0f / (norm > epsilon ? norm : epsilon);
-    for (std::size_t i = 0; i < c; ++i) to[row * c + i] = from[row * c + i] * inverse;
-  });
+  detail::for_each_index(
+      context, "kovos::l2_normalize", x.size() / c, KOKKOS_LAMBDA(std::size_t row) {
+        float square = 0;
+        for (std::size_t i = 0; i < c; ++i) square += from[row * c + i] * from[row * c + i];
+        float const norm = Kokkos::sqrt(square);
+        float const inverse = 1.0f / (norm > epsilon ? norm : epsilon);
+        for (std::size_t i = 0; i < c; ++i) to[row * c + i] = from[row * c + i] * inverse;
+      });
   return y;
 }
 

@@ -24,15 +24,16 @@ auto average_pool2d(Context<Exec> const& context, DynamicTensor<float, 4, typena
   auto const* const from = x.data();
   auto* const to = y.data();
   float const factor = 1.0f / static_cast<float>(k * k);
-  detail::for_each_index(context, "kovos::average_pool2d", y.size(), KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const channel = index % c;
-    std::size_t const column = index / c % (width / k);
-    std::size_t const row = index / c / (width / k);  // over all samples: k divides height
-    float sum = 0;
-    for (std::size_t i = 0; i < k; ++i)
-      for (std::size_t j = 0; j < k; ++j) sum += from[((row * k + i) * width + column * k + j) * c + channel];
-    to[index] = sum * factor;
-  });
+  detail::for_each_index(
+      context, "kovos::average_pool2d", y.size(), KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const channel = index % c;
+        std::size_t const column = index / c % (width / k);
+        std::size_t const row = index / c / (width / k);  // over all samples: k divides height
+        float sum = 0;
+        for (std::size_t i = 0; i < k; ++i)
+          for (std::size_t j = 0; j < k; ++j) sum += from[((row * k + i) * width + column * k + j) * c + channel];
+        to[index] = sum * factor;
+      });
   return y;
 }
 

@@ -24,12 +24,13 @@ auto argmax(Context<Exec> const& context, DynamicTensor<float, 2, typename Exec:
   auto y = context.template tensor<std::int32_t>(positions);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::argmax", positions, KOKKOS_LAMBDA(std::size_t p) {
-    std::size_t best = 0;
-    for (std::size_t t = 1; t < count; ++t)
-      if (from[t * positions + p] > from[best * positions + p]) best = t;
-    to[p] = static_cast<std::int32_t>(best);
-  });
+  detail::for_each_index(
+      context, "kovos::argmax", positions, KOKKOS_LAMBDA(std::size_t p) {
+        std::size_t best = 0;
+        for (std::size_t t = 1; t < count; ++t)
+          if (from[t * positions + p] > from[best * positions + p]) best = t;
+        to[p] = static_cast<std::int32_t>(best);
+      });
   return y;
 }
 
@@ -46,13 +47,14 @@ void update_argmax(Context<Exec> const& context, DynamicTensor<float, 2, typenam
   auto const* const from = x.data();
   auto* const top = best.data();
   auto* const which = label.data();
-  detail::for_each_index(context, "kovos::update_argmax", positions, KOKKOS_LAMBDA(std::size_t p) {
-    for (std::size_t t = 0; t < count; ++t)
-      if (from[t * positions + p] > top[p]) {
-        top[p] = from[t * positions + p];
-        which[p] = static_cast<std::int32_t>(first + t);
-      }
-  });
+  detail::for_each_index(
+      context, "kovos::update_argmax", positions, KOKKOS_LAMBDA(std::size_t p) {
+        for (std::size_t t = 0; t < count; ++t)
+          if (from[t * positions + p] > top[p]) {
+            top[p] = from[t * positions + p];
+            which[p] = static_cast<std::int32_t>(first + t);
+          }
+      });
 }
 
 /// Largest element of each row. x: [N, C] -> [N]. Throws ShapeError if C is 0.
@@ -63,11 +65,12 @@ auto row_maximum(Context<Exec> const& context, DynamicTensor<float, 2, typename 
   auto y = context.template tensor<float>(x.extent(0));
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::row_maximum", x.extent(0), KOKKOS_LAMBDA(std::size_t row) {
-    float top = from[row * c];
-    for (std::size_t i = 1; i < c; ++i) top = from[row * c + i] > top ? from[row * c + i] : top;
-    to[row] = top;
-  });
+  detail::for_each_index(
+      context, "kovos::row_maximum", x.extent(0), KOKKOS_LAMBDA(std::size_t row) {
+        float top = from[row * c];
+        for (std::size_t i = 1; i < c; ++i) top = from[row * c + i] > top ? from[row * c + i] : top;
+        to[row] = top;
+      });
   return y;
 }
 

@@ -64,9 +64,7 @@ inline ResizeTaps resize_taps(std::size_t in, std::size_t out, ResizeFilter filt
   return taps;
 }
 
-inline std::uint8_t resize_clip(std::int32_t sum) {
-  return static_cast<std::uint8_t>(std::clamp(sum >> 22, 0, 255));
-}
+inline std::uint8_t resize_clip(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> 22, 0, 255)); }
 
 inline Image resize_rows(Image const& image, std::size_t width, ResizeFilter filter) {
   auto const taps = resize_taps(image.width, width, filter);
@@ -113,8 +111,8 @@ inline Image resize_pillow(Image const& image, std::size_t height, std::size_t w
 
 /// The size detectron2 resizes a picture to: short side `short_edge`, unless the long side would exceed `longest_edge`.
 /// -> (height, width), each at least 1.
-inline std::pair<std::size_t, std::size_t> shortest_edge_size(std::size_t height, std::size_t width, std::size_t short_edge,
-                                                              std::size_t longest_edge) {
+inline std::pair<std::size_t, std::size_t> shortest_edge_size(std::size_t height, std::size_t width,
+                                                              std::size_t short_edge, std::size_t longest_edge) {
   double const h = static_cast<double>(height), w = static_cast<double>(width), size = static_cast<double>(short_edge);
   double const scale = size / std::min(h, w);
   double new_h = h < w ? size : scale * h;

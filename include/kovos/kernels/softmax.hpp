@@ -18,18 +18,19 @@ auto softmax(Context<Exec> const& context, Tensor<float, Shape, typename Exec::m
   std::size_t const c = x.extent(Shape::rank() - 1);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::softmax", x.size() / c, KOKKOS_LAMBDA(std::size_t row) {
-    float const* const p = from + row * c;
-    float top = p[0];
-    for (std::size_t i = 1; i < c; ++i) top = p[i] > top ? p[i] : top;
-    float sum = 0;
-    for (std::size_t i = 0; i < c; ++i) {
-      float const e = Kokkos::exp(p[i] - top);
-      to[row * c + i] = e;
-      sum += e;
-    }
-    for (std::size_t i = 0; i < c; ++i) to[row * c + i] /= sum;
-  });
+  detail::for_each_index(
+      context, "kovos::softmax", x.size() / c, KOKKOS_LAMBDA(std::size_t row) {
+        float const* const p = from + row * c;
+        float top = p[0];
+        for (std::size_t i = 1; i < c; ++i) top = p[i] > top ? p[i] : top;
+        float sum = 0;
+        for (std::size_t i = 0; i < c; ++i) {
+          float const e = Kokkos::exp(p[i] - top);
+          to[row * c + i] = e;
+          sum += e;
+        }
+        for (std::size_t i = 0; i < c; ++i) to[row * c + i] /= sum;
+      });
   return y;
 }
 

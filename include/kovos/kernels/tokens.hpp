@@ -26,14 +26,15 @@ auto map_to_tokens(Context<Exec> const& context, DynamicTensor<float, 4, typenam
   auto const* const first = first_token.data();
   auto const* const offset = positions.data();
   auto* const to = x.data();
-  detail::for_each_index(context, "kovos::map_to_tokens", x.size(), KOKKOS_LAMBDA(std::size_t i) {
-    std::size_t const channel = i % depth;
-    std::size_t const token = i / depth % (1 + pixels);
-    std::size_t const sample = i / depth / (1 + pixels);
-    to[i] = token == 0 ? static_cast<float>(first[channel])
-                       : from[(sample * pixels + token - 1) * depth + channel] +
-                             static_cast<float>(offset[(token - 1) * depth + channel]);
-  });
+  detail::for_each_index(
+      context, "kovos::map_to_tokens", x.size(), KOKKOS_LAMBDA(std::size_t i) {
+        std::size_t const channel = i % depth;
+        std::size_t const token = i / depth % (1 + pixels);
+        std::size_t const sample = i / depth / (1 + pixels);
+        to[i] = token == 0 ? static_cast<float>(first[channel])
+                           : from[(sample * pixels + token - 1) * depth + channel] +
+                                 static_cast<float>(offset[(token - 1) * depth + channel]);
+      });
   return x;
 }
 
@@ -47,8 +48,9 @@ auto tokens_to_map(Context<Exec> const& context, DynamicTensor<float, 3, typenam
   auto y = context.template tensor<float>(x.extent(0), height, width, depth);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::tokens_to_map", y.size(),
-                         KOKKOS_LAMBDA(std::size_t i) { to[i] = from[i + (i / sample_size + 1) * depth]; });
+  detail::for_each_index(
+      context, "kovos::tokens_to_map", y.size(),
+      KOKKOS_LAMBDA(std::size_t i) { to[i] = from[i + (i / sample_size + 1) * depth]; });
   return y;
 }
 
@@ -62,10 +64,11 @@ auto select_tokens(Context<Exec> const& context, DynamicTensor<float, 3, typenam
   auto const* const from = x.data();
   auto const* const which = index.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::select_tokens", y.size(), KOKKOS_LAMBDA(std::size_t i) {
-    std::size_t const row = i / depth;
-    to[i] = from[(row * length + static_cast<std::size_t>(which[row])) * depth + i % depth];
-  });
+  detail::for_each_index(
+      context, "kovos::select_tokens", y.size(), KOKKOS_LAMBDA(std::size_t i) {
+        std::size_t const row = i / depth;
+        to[i] = from[(row * length + static_cast<std::size_t>(which[row])) * depth + i % depth];
+      });
   return y;
 }
 
@@ -82,10 +85,11 @@ auto gather_rows(Context<Exec> const& context, Tensor<float, Shape, typename Exe
   auto const* const from = x.data();
   auto const* const which = index.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::gather_rows", y.size(), KOKKOS_LAMBDA(std::size_t i) {
-    std::int32_t const row = which[i / row_size];
-    to[i] = row < 0 ? fill : from[static_cast<std::size_t>(row) * row_size + i % row_size];
-  });
+  detail::for_each_index(
+      context, "kovos::gather_rows", y.size(), KOKKOS_LAMBDA(std::size_t i) {
+        std::int32_t const row = which[i / row_size];
+        to[i] = row < 0 ? fill : from[static_cast<std::size_t>(row) * row_size + i % row_size];
+      });
   return y;
 }
 

@@ -38,15 +38,16 @@ auto permute(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memor
   (std::make_index_sequence<rank>{});
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::permute", y.size(), KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t rest = index;
-    std::size_t offset = 0;
-    for (std::size_t i = rank; i-- > 0;) {
-      offset += rest % extents[i] * source[i];
-      rest /= extents[i];
-    }
-    to[index] = from[offset];
-  });
+  detail::for_each_index(
+      context, "kovos::permute", y.size(), KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t rest = index;
+        std::size_t offset = 0;
+        for (std::size_t i = rank; i-- > 0;) {
+          offset += rest % extents[i] * source[i];
+          rest /= extents[i];
+        }
+        to[index] = from[offset];
+      });
   return y;
 }
 

@@ -48,20 +48,20 @@ auto conv_transpose2d(Context<Exec> const& context, DynamicTensor<float, 4, type
   auto const* const b = offset.data();
   auto const* const g = guidance.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::conv_transpose2d", n * k * height * k * width,
-                         KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const column = index % (k * width);
-    std::size_t const row = index / (k * width) % (k * height);
-    std::size_t const sample = index / (k * width) / (k * height);
-    float const* const block = from + ((sample * height + row / k) * width + column / k) * columns;
-    float* const out = to + index * (out_c + extra);
-    std::size_t const tap = row % k * k + column % k;
-    for (std::size_t o = 0; o < out_c; ++o) out[o] = block[o * k * k + tap] + (b ? b[o] : 0.0f);
-    if (extra > 0) {
-      float const* const pixel = g + ((sample / share * k * height + row) * k * width + column) * extra;
-      for (std::size_t i = 0; i < extra; ++i) out[out_c + i] = pixel[i];
-    }
-  });
+  detail::for_each_index(
+      context, "kovos::conv_transpose2d", n * k * height * k * width, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const column = index % (k * width);
+        std::size_t const row = index / (k * width) % (k * height);
+        std::size_t const sample = index / (k * width) / (k * height);
+        float const* const block = from + ((sample * height + row / k) * width + column / k) * columns;
+        float* const out = to + index * (out_c + extra);
+        std::size_t const tap = row % k * k + column % k;
+        for (std::size_t o = 0; o < out_c; ++o) out[o] = block[o * k * k + tap] + (b ? b[o] : 0.0f);
+        if (extra > 0) {
+          float const* const pixel = g + ((sample / share * k * height + row) * k * width + column) * extra;
+          for (std::size_t i = 0; i < extra; ++i) out[out_c + i] = pixel[i];
+        }
+      });
   return y;
 }
 

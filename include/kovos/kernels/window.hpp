@@ -13,7 +13,8 @@
 namespace kovos {
 
 namespace detail {
-inline void check_window(char const* where, std::size_t height, std::size_t width, std::size_t window, std::size_t shift) {
+inline void check_window(char const* where, std::size_t height, std::size_t width, std::size_t window,
+                         std::size_t shift) {
   require<ShapeError>(window > 0 && height % window == 0 && width % window == 0, "[", where, "] windows of ", window,
                       " pixels do not tile a map of ", height, " x ", width);
   require<ShapeError>(shift < window, "[", where, "] shift ", shift, " must be smaller than the window ", window);
@@ -41,12 +42,13 @@ auto window_partition(Context<Exec> const& context, DynamicTensor<float, 4, type
   auto y = context.template tensor<float>(n * windows, length, c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::window_partition", n * windows * length, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const sample = index / (windows * length);
-    std::size_t const pixel =
-        detail::window_pixel(index / length % windows, index % length, height, width, window, shift);
-    for (std::size_t i = 0; i < c; ++i) to[index * c + i] = from[(sample * height * width + pixel) * c + i];
-  });
+  detail::for_each_index(
+      context, "kovos::window_partition", n * windows * length, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const sample = index / (windows * length);
+        std::size_t const pixel =
+            detail::window_pixel(index / length % windows, index % length, height, width, window, shift);
+        for (std::size_t i = 0; i < c; ++i) to[index * c + i] = from[(sample * height * width + pixel) * c + i];
+      });
   return y;
 }
 
@@ -63,12 +65,13 @@ auto window_reverse(Context<Exec> const& context, DynamicTensor<float, 3, typena
   auto y = context.template tensor<float>(n, height, width, c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(context, "kovos::window_reverse", n * windows * length, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const sample = index / (windows * length);
-    std::size_t const pixel =
-        detail::window_pixel(index / length % windows, index % length, height, width, window, shift);
-    for (std::size_t i = 0; i < c; ++i) to[(sample * height * width + pixel) * c + i] = from[index * c + i];
-  });
+  detail::for_each_index(
+      context, "kovos::window_reverse", n * windows * length, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const sample = index / (windows * length);
+        std::size_t const pixel =
+            detail::window_pixel(index / length % windows, index % length, height, width, window, shift);
+        for (std::size_t i = 0; i < c; ++i) to[(sample * height * width + pixel) * c + i] = from[index * c + i];
+      });
   return y;
 }
 
@@ -83,15 +86,16 @@ auto window_regions(Context<Exec> const& context, std::size_t height, std::size_
   std::size_t const columns = width / window;
   auto regions = context.template tensor<std::uint8_t>(height * width / length, length);
   auto* const to = regions.data();
-  detail::for_each_index(context, "kovos::window_regions", height * width, KOKKOS_LAMBDA(std::size_t index) {
-    std::size_t const w = index / length;
-    std::size_t const p = index % length;
-    std::size_t const y = w / columns * window + p / window;
-    std::size_t const x = w % columns * window + p % window;
-    int const row = y < height - window ? 0 : y < height - shift ? 1 : 2;
-    int const column = x < width - window ? 0 : x < width - shift ? 1 : 2;
-    to[index] = static_cast<std::uint8_t>(3 * row + column);
-  });
+  detail::for_each_index(
+      context, "kovos::window_regions", height * width, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const w = index / length;
+        std::size_t const p = index % length;
+        std::size_t const y = w / columns * window + p / window;
+        std::size_t const x = w % columns * window + p % window;
+        int const row = y < height - window ? 0 : y < height - shift ? 1 : 2;
+        int const column = x < width - window ? 0 : x < width - shift ? 1 : 2;
+        to[index] = static_cast<std::uint8_t>(3 * row + column);
+      });
   return regions;
 }
 

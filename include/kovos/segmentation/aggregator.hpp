@@ -32,8 +32,8 @@ class AggregatorLayer {
   SpatialAggregation<Config.hidden_dim, Config.appearance_guidance_dim, Config.num_heads, Config.window_size,
                      Config.shift_size, T, Memory>
       swin_block;
-  ClassAggregation<Config.hidden_dim, Config.text_guidance_dim, Config.num_heads, Config.pad_len, Config.class_attention,
-                   T, Memory>
+  ClassAggregation<Config.hidden_dim, Config.text_guidance_dim, Config.num_heads, Config.pad_len,
+                   Config.class_attention, T, Memory>
       attention;
 
   template <class F>
@@ -46,7 +46,7 @@ class AggregatorLayer {
 /// What the aggregator takes from one view of the picture.
 template <class Memory>
 struct ImageFeatures {
-  DynamicTensor<float, 3, Memory> dense;                   // [S, S, embed_dim], CLIP's dense features
+  DynamicTensor<float, 3, Memory> dense;                    // [S, S, embed_dim], CLIP's dense features
   std::array<DynamicTensor<float, 4, Memory>, 2> guidance;  // [1, 2 S, 2 S, g0], [1, 4 S, 4 S, g1], upsampled hooks
 };
 
@@ -68,8 +68,10 @@ class Aggregator {
   Conv2d<Config.num_templates, hidden_dim, 7, T, Memory> conv1;
   Conv2d<embed_dim, Config.appearance_guidance_dim, 3, T, Memory> guidance_projection;
   Linear<embed_dim, Config.text_guidance_dim, T, Memory> text_guidance_projection;
-  Conv2d<Config.decoder_guidance_dims[0], Config.decoder_guidance_proj_dims[0], 3, T, Memory> decoder_guidance_projection_0;
-  Conv2d<Config.decoder_guidance_dims[1], Config.decoder_guidance_proj_dims[1], 3, T, Memory> decoder_guidance_projection_1;
+  Conv2d<Config.decoder_guidance_dims[0], Config.decoder_guidance_proj_dims[0], 3, T, Memory>
+      decoder_guidance_projection_0;
+  Conv2d<Config.decoder_guidance_dims[1], Config.decoder_guidance_proj_dims[1], 3, T, Memory>
+      decoder_guidance_projection_1;
   std::array<AggregatorLayer<Config, T, Memory>, Config.num_layers> layers;
   Up<hidden_dim, Config.decoder_dims[0], Config.decoder_guidance_proj_dims[0], T, Memory> decoder1;
   Up<Config.decoder_dims[0], Config.decoder_dims[1], Config.decoder_guidance_proj_dims[1], T, Memory> decoder2;
@@ -95,7 +97,8 @@ class Aggregator {
   ClassLogits<Memory> operator()(Context<Exec> const& context, ImageFeatures<Memory> const& image,
                                  DynamicTensor<float, 3, Memory> const& text, Options const& options = {},
                                  Observer const& observe = {}) const {
-    require_extent("Aggregator", "text.extent(1), the number of prompt templates,", text.extent(1), Config.num_templates);
+    require_extent("Aggregator", "text.extent(1), the number of prompt templates,", text.extent(1),
+                   Config.num_templates);
     ClassLogits<Memory> result;
     auto words = text;
     auto cost = [&] {
@@ -164,7 +167,7 @@ class Aggregator {
     for_each_tile([&](std::size_t first, std::size_t count) {
       auto const y = decoder1(context, x.slice(first, count), guidance_0);  // [t, 2 S, 2 S, d0]
       observe("dec.out1", y);
-      auto const z = decoder2(context, y, guidance_1);                      // [t, 4 S, 4 S, d1]
+      auto const z = decoder2(context, y, guidance_1);  // [t, 4 S, 4 S, d1]
       observe("dec.out2", z);
       auto const part = result.logits.slice(first, count);
       assign(context, part, head(context, z).reshape(part.extents()));
@@ -208,8 +211,8 @@ class Aggregator {
       for (std::size_t i = 0; i < classes; ++i) all[i] = i;
       return all;
     }
-    auto const peaks = to_host(
-        context, row_maximum(context, cost.reshape(dynamic_extents<2>(classes, cost.size() / classes))));
+    auto const peaks =
+        to_host(context, row_maximum(context, cost.reshape(dynamic_extents<2>(classes, cost.size() / classes))));
     return top_k(peaks.data(), classes, Config.pad_len);
   }
 

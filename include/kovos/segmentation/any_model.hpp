@@ -56,7 +56,8 @@ class AnyModel {
   enum class Precision { fp32, bf16 };
 
   /// Reads a checkpoint and picks the preset its shapes fit. Throws FileError, CheckpointError or TextError.
-  static AnyModel load(std::filesystem::path const& weights, std::optional<std::filesystem::path> const& vocabulary = {},
+  static AnyModel load(std::filesystem::path const& weights,
+                       std::optional<std::filesystem::path> const& vocabulary = {},
                        Precision precision = Precision::fp32, Context<Exec> context = {}) {
     auto const file = with_canonical_names(read_checkpoint(weights));
     require<CheckpointError>(recognise_maker(file) == Maker::cat_seg, weights.string(),

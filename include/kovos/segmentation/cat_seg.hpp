@@ -49,7 +49,10 @@ class CatSeg {
   using Words = EncodedWords<memory_space>;
 
   CatSeg(Network network, Tokenizer tokenizer, Context<Exec> context = {}, EmbeddingCache cache = {})
-      : network_(std::move(network)), tokenizer_(std::move(tokenizer)), context_(std::move(context)), cache_(std::move(cache)) {}
+      : network_(std::move(network)),
+        tokenizer_(std::move(tokenizer)),
+        context_(std::move(context)),
+        cache_(std::move(cache)) {}
 
   /// Reads a checkpoint of this architecture: the authors' .pth, any PyTorch file or safetensors with their keys.
   /// The vocabulary is the given file, or found beside the weights or in $KOVOS_HOME.
@@ -126,13 +129,14 @@ class CatSeg {
     auto const label = context_.template tensor<std::int32_t>(pixels);
     fill(context_, best, -1.0f);
     fill(context_, label, std::int32_t{0});
-    if (options.keep_scores) result.scores = Tensor<float, dynamic_extents<3>>(dynamic_extents<3>(classes, height, width));
+    if (options.keep_scores)
+      result.scores = Tensor<float, dynamic_extents<3>>(dynamic_extents<3>(classes, height, width));
     // Tiles of about 64 MB at the picture's own size.
     std::size_t const tile = std::clamp<std::size_t>((std::size_t{1} << 24) / pixels, 1, 16);
     for (std::size_t first = 0; first < classes; first += tile) {
       std::size_t const count = std::min(tile, classes - first);
-      auto const scores = merge_views(context_, views, logits, first, count, height, width)
-                              .reshape(dynamic_extents<2>(count, pixels));
+      auto const scores =
+          merge_views(context_, views, logits, first, count, height, width).reshape(dynamic_extents<2>(count, pixels));
       update_argmax(context_, scores, first, best, label);
       if (options.keep_scores) {
         auto const host = to_host(context_, scores);

@@ -18,12 +18,12 @@ enum class ClassAttention : std::uint8_t {
 
 /// How a picture is cut at test time, in pixels.
 struct TestTimeConfig {
-  std::size_t short_edge = 640;         ///< the picture's short side is resized to this first
-  std::size_t longest_edge = 2560;      ///< unless the long side would exceed this
-  std::size_t canvas = 640;             ///< sliding: the side the picture is squashed to
-  std::size_t window = 384;             ///< sliding: side of a window, and of the whole picture beside the windows
-  std::size_t stride = 256;             ///< sliding: between windows
-  std::size_t size_divisibility = 32;   ///< whole: the picture is padded to a multiple of this
+  std::size_t short_edge = 640;        ///< the picture's short side is resized to this first
+  std::size_t longest_edge = 2560;     ///< unless the long side would exceed this
+  std::size_t canvas = 640;            ///< sliding: the side the picture is squashed to
+  std::size_t window = 384;            ///< sliding: side of a window, and of the whole picture beside the windows
+  std::size_t stride = 256;            ///< sliding: between windows
+  std::size_t size_divisibility = 32;  ///< whole: the picture is padded to a multiple of this
   std::array<float, 3> pixel_mean{122.7709383f, 116.7460125f, 104.09373615f};  ///< RGB, of 0..255
   std::array<float, 3> pixel_std{68.5005327f, 66.6321579f, 70.3231630f};
 };
@@ -31,20 +31,20 @@ struct TestTimeConfig {
 /// Geometry of a CAT-Seg model (Cho et al., CVPR 2024). The defaults are the released ViT-B/16 model.
 struct CatSegConfig {
   ClipConfig clip = clip_vit_b16;
-  std::size_t clip_resolution = 384;                        ///< side of the image encoder's input, pixels
-  std::array<std::size_t, 2> hooked_blocks{3, 7};           ///< ViT blocks whose outputs guide the decoder
-  std::array<std::size_t, 2> decoder_guidance_dims{256, 128};      ///< after upsample1, upsample2
+  std::size_t clip_resolution = 384;                           ///< side of the image encoder's input, pixels
+  std::array<std::size_t, 2> hooked_blocks{3, 7};              ///< ViT blocks whose outputs guide the decoder
+  std::array<std::size_t, 2> decoder_guidance_dims{256, 128};  ///< after upsample1, upsample2
   std::array<std::size_t, 2> decoder_guidance_proj_dims{32, 16};
   std::array<std::size_t, 2> decoder_dims{64, 32};
-  std::size_t num_templates = 1;                            ///< prompt templates = input channels of conv1
+  std::size_t num_templates = 1;  ///< prompt templates = input channels of conv1
   std::size_t hidden_dim = 128;
   std::size_t num_layers = 2;
   std::size_t num_heads = 4;
-  std::size_t window_size = 12;                             ///< of the spatial aggregation, in tokens
+  std::size_t window_size = 12;  ///< of the spatial aggregation, in tokens
   std::size_t shift_size = 6;
   std::size_t appearance_guidance_dim = 128;
   std::size_t text_guidance_dim = 128;
-  std::size_t pad_len = 256;                                ///< classes are padded to, and pruned to, this number
+  std::size_t pad_len = 256;  ///< classes are padded to, and pruned to, this number
   ClassAttention class_attention = ClassAttention::linear;
   TestTimeConfig test{};
 
@@ -90,8 +90,9 @@ consteval bool valid() {
   static_assert(valid<Config.clip>());
   static_assert(Config.clip_resolution % Config.clip.vision.patch_size == 0,
                 "kovos::CatSegConfig: clip.vision.patch_size must divide clip_resolution");
-  static_assert(Config.hooked_blocks[0] < Config.clip.vision.layers && Config.hooked_blocks[1] < Config.clip.vision.layers,
-                "kovos::CatSegConfig: hooked_blocks must name blocks of the image encoder");
+  static_assert(
+      Config.hooked_blocks[0] < Config.clip.vision.layers && Config.hooked_blocks[1] < Config.clip.vision.layers,
+      "kovos::CatSegConfig: hooked_blocks must name blocks of the image encoder");
   static_assert(Config.num_heads > 0 && Config.hidden_dim % Config.num_heads == 0,
                 "kovos::CatSegConfig: num_heads must divide hidden_dim");
   static_assert(Config.window_size > 0 && Config.grid() % Config.window_size == 0,

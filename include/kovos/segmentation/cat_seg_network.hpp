@@ -16,9 +16,9 @@
 namespace kovos {
 
 /// All parameters of CAT-Seg under the keys of the released checkpoints, and the computation from pixels and text
-/// features to logits. Config is the architecture, Memory where the weights live, T how the image encoder's matrices are
-/// stored: with bf16 they take half the space; the head, a fiftieth of the weights, stays fp32 because its rounding would
-/// decide between close classes.
+/// features to logits. Config is the architecture, Memory where the weights live, T how the image encoder's matrices
+/// are stored: with bf16 they take half the space; the head, a fiftieth of the weights, stays fp32 because its rounding
+/// would decide between close classes.
 template <CatSegConfig Config, class T, class Memory>
 class CatSegNetwork {
   static_assert(valid<Config>());

@@ -56,7 +56,8 @@ class ReluMlp {
 /// Lets classes compete at every (pooled) position: attention along the class axis, guided by the text features
 /// (CAT-Seg section 3.3; key `attention`). Fewer than PadLen classes are padded with learned tokens; those are all
 /// equal and enter in closed form.
-template <std::size_t Dim, std::size_t Guide, std::size_t Heads, std::size_t PadLen, ClassAttention Kind, class T, class Memory>
+template <std::size_t Dim, std::size_t Guide, std::size_t Heads, std::size_t PadLen, ClassAttention Kind, class T,
+          class Memory>
 class ClassAggregation {
  public:
   Parameter<T, Memory, 1, 1, Dim> padding_tokens;

@@ -14,9 +14,11 @@ namespace kovos {
 /// correlation). image_features: [H, W, D], text_features: [T, P, D] with P prompt templates -> [T, H, W, P].
 /// Neither needs to be normalised. Throws ShapeError if D differs.
 template <class Exec>
-auto cost_volume(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& image_features,
+auto cost_volume(Context<Exec> const& context,
+                 DynamicTensor<float, 3, typename Exec::memory_space> const& image_features,
                  DynamicTensor<float, 3, typename Exec::memory_space> const& text_features) {
-  std::size_t const height = image_features.extent(0), width = image_features.extent(1), depth = image_features.extent(2);
+  std::size_t const height = image_features.extent(0), width = image_features.extent(1),
+                    depth = image_features.extent(2);
   std::size_t const classes = text_features.extent(0), templates = text_features.extent(1);
   require_extent("cost_volume", "text_features.extent(2)", text_features.extent(2), depth);
   auto const cosine = cosine_similarity(context, text_features.reshape(dynamic_extents<2>(classes * templates, depth)),

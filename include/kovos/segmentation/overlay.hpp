@@ -39,14 +39,18 @@ inline void put(Image& image, std::size_t y, std::size_t x, Color const& color) 
   if (y < image.height && x < image.width) std::copy(color.begin(), color.end(), image.row(y) + 3 * x);
 }
 
-inline void fill_box(Image& image, std::size_t top, std::size_t left, std::size_t height, std::size_t width, Color const& color) {
+inline void fill_box(Image& image, std::size_t top, std::size_t left, std::size_t height, std::size_t width,
+                     Color const& color) {
   for (std::size_t y = top; y < top + height; ++y)
     for (std::size_t x = left; x < left + width; ++x) put(image, y, x, color);
 }
 
-inline std::size_t text_width(std::string_view text, std::size_t scale) { return text.size() * (glyph_width + 1) * scale; }
+inline std::size_t text_width(std::string_view text, std::size_t scale) {
+  return text.size() * (glyph_width + 1) * scale;
+}
 
-inline void draw_text(Image& image, std::size_t top, std::size_t left, std::string_view text, std::size_t scale, Color const& color) {
+inline void draw_text(Image& image, std::size_t top, std::size_t left, std::string_view text, std::size_t scale,
+                      Color const& color) {
   for (char const c : text) {
     auto const& glyph = legend_glyphs[static_cast<unsigned char>(c) - 0x20];
     for (std::size_t x = 0; x < glyph_width; ++x)
@@ -91,14 +95,16 @@ inline std::string percent(double share) {
 }
 
 /// The panel: as many columns as fit, at most about half the picture's height.
-inline Image legend_panel(LabelMap const& labels, std::vector<std::string> const& names, std::size_t width, std::size_t picture_height) {
+inline Image legend_panel(LabelMap const& labels, std::vector<std::string> const& names, std::size_t width,
+                          std::size_t picture_height) {
   auto entries = legend_entries(labels, names);
   std::size_t const scale = std::clamp<std::size_t>(width / 480 + 1, 1, 4);
   std::size_t const margin = 6 * scale, row = 14 * scale, swatch = 10 * scale, gap = 4 * scale;
   std::size_t const share_width = text_width("100%", scale);
   std::size_t longest = 7;
   for (auto const& entry : entries) longest = std::max(longest, entry.name.size());
-  std::size_t const wanted = swatch + gap + std::min<std::size_t>(longest, 28) * (glyph_width + 1) * scale + gap + share_width + 3 * gap;
+  std::size_t const wanted =
+      swatch + gap + std::min<std::size_t>(longest, 28) * (glyph_width + 1) * scale + gap + share_width + 3 * gap;
   std::size_t const usable = width > 2 * margin ? width - 2 * margin : 1;
   std::size_t const columns = std::max<std::size_t>(1, std::min(usable / wanted, entries.size()));
   std::size_t const column_width = std::max<std::size_t>(1, std::min(usable / columns, 2 * wanted));
@@ -144,10 +150,10 @@ inline Image legend_panel(LabelMap const& labels, std::vector<std::string> const
 /// Throws ShapeError if the label map has another size than the picture.
 inline Image render_overlay(Image const& picture, LabelMap const& labels, std::vector<std::string> const& names,
                             OverlayOptions const& options = {}) {
-  require<ShapeError>(picture.height == labels.height && picture.width == labels.width && picture.height > 0 && picture.width > 0 &&
-                          labels.labels.size() == labels.height * labels.width,
-                      "[render_overlay] the picture is ", picture.height, " x ", picture.width, ", the label map ", labels.height,
-                      " x ", labels.width);
+  require<ShapeError>(picture.height == labels.height && picture.width == labels.width && picture.height > 0 &&
+                          picture.width > 0 && labels.labels.size() == labels.height * labels.width,
+                      "[render_overlay] the picture is ", picture.height, " x ", picture.width, ", the label map ",
+                      labels.height, " x ", labels.width);
   std::vector<detail::Color> colors;
   for (std::size_t i = 0; i < names.size(); ++i) colors.push_back(class_color(i));
   Image result = picture;
@@ -155,7 +161,8 @@ inline Image render_overlay(Image const& picture, LabelMap const& labels, std::v
     for (std::size_t x = 0; x < picture.width; ++x) {
       std::size_t const label = labels(y, x);
       detail::Color const color = label < colors.size() ? colors[label] : detail::unknown_color(y, x);
-      bool const border = (x + 1 < picture.width && labels(y, x + 1) != label) || (y + 1 < picture.height && labels(y + 1, x) != label);
+      bool const border =
+          (x + 1 < picture.width && labels(y, x + 1) != label) || (y + 1 < picture.height && labels(y + 1, x) != label);
       double const shade = border ? 0.55 : 1.0;
       for (std::size_t c = 0; c < 3; ++c) {
         double const mixed = (1 - options.opacity) * picture.row(y)[3 * x + c] + options.opacity * color[c];

@@ -10,8 +10,8 @@
 
 namespace kovos {
 
-/// The colour of a class, RGB: hues a golden angle apart in the OKLCH space, so that neighbours differ and all are equally
-/// strong; lightness and chroma alternate. Stable: it depends on the index alone.
+/// The colour of a class, RGB: hues a golden angle apart in the OKLCH space, so that neighbours differ and all are
+/// equally strong; lightness and chroma alternate. Stable: it depends on the index alone.
 inline std::array<std::uint8_t, 3> class_color(std::size_t index) {
   double const hue = std::fmod(0.68 + 0.61803398875 * static_cast<double>(index), 1.0) * 2 * std::numbers::pi;
   double const lightness = std::array{0.72, 0.58, 0.82}[index % 3];

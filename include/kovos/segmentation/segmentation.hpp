@@ -22,19 +22,19 @@ struct SegmentOptions {
   /// Classes from this index on are distractors: pixels that choose one become the class `background`, which takes this
   /// index (VOC20b: 20). 0: no background.
   std::size_t background_from = 0;
-  bool keep_scores = false;        ///< fills Segmentation::scores, 4 bytes per class and pixel
+  bool keep_scores = false;  ///< fills Segmentation::scores, 4 bytes per class and pixel
 };
 
 /// A segmented picture.
 struct Segmentation {
-  LabelMap labels;                        // at the picture's own size
-  std::vector<std::string> names;         // of the label values
-  std::vector<float> confidence;          // [H * W], score 0..1 of the chosen class
-  std::vector<double> area;               // per class, share of the picture, 0..1
-  std::vector<double> mean_confidence;    // per class, over its pixels; 0 where it has none
-  double unknown_area = 0;                // share of the picture
+  LabelMap labels;                           // at the picture's own size
+  std::vector<std::string> names;            // of the label values
+  std::vector<float> confidence;             // [H * W], score 0..1 of the chosen class
+  std::vector<double> area;                  // per class, share of the picture, 0..1
+  std::vector<double> mean_confidence;       // per class, over its pixels; 0 where it has none
+  double unknown_area = 0;                   // share of the picture
   Tensor<float, dynamic_extents<3>> scores;  // [T, H, W] after the sigmoid, if kept; all words, background not folded
-  StageTimes times;                       // seconds per stage
+  StageTimes times;                          // seconds per stage
 };
 
 /// Applies the unknown threshold and the background rule to labels, and takes the statistics.

@@ -29,7 +29,8 @@ enum class WindowMode : std::uint8_t {
 /// The views of one picture that go through the network, and how to put their logits together again.
 template <class Memory>
 struct Views {
-  DynamicTensor<float, 4, Memory> pixels;  // [N, R, R, 3], normalised; in sliding mode the last one is the whole picture
+  DynamicTensor<float, 4, Memory>
+      pixels;  // [N, R, R, 3], normalised; in sliding mode the last one is the whole picture
   WindowMode mode = WindowMode::sliding;
   TestTimeConfig geometry{};
   std::size_t height = 0;  // of the picture that was cut, pixels
@@ -53,8 +54,8 @@ Views<typename Exec::memory_space> cut_views(Context<Exec> const& context,
     auto const up = [&](std::size_t n) {
       return (n + test.size_divisibility - 1) / test.size_divisibility * test.size_divisibility;
     };
-    auto const padded = crop(context, normalize_channels(context, picture, mean, deviation), 0, 0, up(views.height),
-                             up(views.width));
+    auto const padded =
+        crop(context, normalize_channels(context, picture, mean, deviation), 0, 0, up(views.height), up(views.width));
     views.pixels = resize_bilinear(context, padded, resolution, resolution);
     return views;
   }
@@ -76,15 +77,16 @@ Views<typename Exec::memory_space> cut_views(Context<Exec> const& context,
 /// Classes a view did not compute stand at -100 there, as the authors have it. -> [count, height, width, 1].
 template <class Exec>
 auto merge_views(Context<Exec> const& context, Views<typename Exec::memory_space> const& views,
-                 std::vector<ClassLogits<typename Exec::memory_space>> const& logits, std::size_t first, std::size_t count,
-                 std::size_t height, std::size_t width) {
+                 std::vector<ClassLogits<typename Exec::memory_space>> const& logits, std::size_t first,
+                 std::size_t count, std::size_t height, std::size_t width) {
   auto const& test = views.geometry;
   // Probabilities of one view on its own grid.
   auto const tile = [&](ClassLogits<typename Exec::memory_space> const& view) {
     Tensor<std::int32_t, dynamic_extents<1>> rows(dynamic_extents<1>{count});
     for (std::size_t t = 0; t < count; ++t) {
       auto const at = std::lower_bound(view.classes.begin(), view.classes.end(), first + t);
-      rows(t) = at != view.classes.end() && *at == first + t ? static_cast<std::int32_t>(at - view.classes.begin()) : -1;
+      rows(t) =
+          at != view.classes.end() && *at == first + t ? static_cast<std::int32_t>(at - view.classes.begin()) : -1;
     }
     auto const z = gather_rows(context, view.logits, to_device(context, rows), -100.0f);
     return z.reshape(dynamic_extents<4>(count, z.extent(1), z.extent(2), 1));

@@ -16,7 +16,8 @@ namespace kovos {
 
 /// Smooths each class's cost map over its neighbourhood: a plain and a shifted Swin block, guided by the appearance of
 /// the picture (CAT-Seg section 3.2; key `swin_block`).
-template <std::size_t Dim, std::size_t Guide, std::size_t Heads, std::size_t Window, std::size_t Shift, class T, class Memory>
+template <std::size_t Dim, std::size_t Guide, std::size_t Heads, std::size_t Window, std::size_t Shift, class T,
+          class Memory>
 class SpatialAggregation {
  public:
   SwinBlock<Dim, Guide, Heads, T, Memory> block_1;

@@ -29,7 +29,7 @@ struct HostGemmBlock {
   std::size_t segment_length = 0;
   std::size_t segment_stride = 0;
   std::size_t rows = 0;
-  std::size_t first_row = 0;       // number of row 0 in the whole product, for the epilogue
+  std::size_t first_row = 0;        // number of row 0 in the whole product, for the epilogue
   float const* packed_b = nullptr;  // panels of HostKernels::columns columns, zero padded
   std::size_t columns = 0;
   float* c = nullptr;

@@ -20,16 +20,19 @@ namespace detail {
 template <class Exec>
 bool uses_host_engine(Context<Exec> const& context) {
 #ifdef KOVOS_HOST_ENGINE
-  if constexpr (is_host_execution<Exec>) return context.engine() == Engine::automatic || context.engine() == Engine::host;
+  if constexpr (is_host_execution<Exec>)
+    return context.engine() == Engine::automatic || context.engine() == Engine::host;
 #endif
-  require<ConfigError>(context.engine() != Engine::host, "[Context] Engine::host needs a host execution space and g++ or "
+  require<ConfigError>(context.engine() != Engine::host,
+                       "[Context] Engine::host needs a host execution space and g++ or "
                        "clang; use Engine::automatic or Engine::portable");
   return false;
 }
 
 /// Calls f(task, worker) for each task in [0, tasks), worker < workers(context, tasks); tasks go to whoever is free.
 template <class Exec, class F>
-void for_each_task(Context<Exec> const& context, char const* label, std::size_t workers, std::size_t tasks, F const& f) {
+void for_each_task(Context<Exec> const& context, char const* label, std::size_t workers, std::size_t tasks,
+                   F const& f) {
   if (workers == 1) {  // waking the other threads would take longer than a small task
     context.exec().fence(label);
     for (std::size_t task = 0; task < tasks; ++task) f(task, std::size_t{0});
