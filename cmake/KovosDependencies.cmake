@@ -11,14 +11,14 @@ if(NOT Kokkos_FOUND AND NOT TARGET Kokkos::kokkos)
   find_package(Git QUIET)
   set(_kokkos_reachable 1)
   if(Git_FOUND)
-    execute_process(COMMAND ${GIT_EXECUTABLE} ls-remote --exit-code https://github.com/kokkos/kokkos.git refs/tags/5.0.0
+    execute_process(COMMAND ${GIT_EXECUTABLE} ls-remote --exit-code https://github.com/kokkos/kokkos.git refs/tags/4.6.01
                     RESULT_VARIABLE _kokkos_reachable OUTPUT_QUIET ERROR_QUIET TIMEOUT 20)
   endif()
   if(NOT _kokkos_reachable EQUAL 0)
     message(FATAL_ERROR "Kovos needs Kokkos 4.6 or newer: none is installed and the upstream release cannot be reached. "
                         "Install Kokkos and set CMAKE_PREFIX_PATH, or run scripts/bootstrap.sh on a Debian-family machine.")
   endif()
-  FetchContent_Declare(Kokkos GIT_REPOSITORY https://github.com/kokkos/kokkos.git GIT_TAG 5.0.0 GIT_SHALLOW ON)
+  FetchContent_Declare(Kokkos GIT_REPOSITORY https://github.com/kokkos/kokkos.git GIT_TAG 1b1383c6001f3bfe9fe309ca923c2d786600cc79)  # 4.6.01
   set(Kokkos_ENABLE_OPENMP ON CACHE BOOL "")
   set(Kokkos_ENABLE_SERIAL ON CACHE BOOL "")
   FetchContent_MakeAvailable(Kokkos)

@@ -16,7 +16,7 @@ has_kokkos() {
   done
   return 1
 }
-upstream_reachable() { timeout 20 git ls-remote --exit-code https://github.com/kokkos/kokkos.git refs/tags/5.0.0 >/dev/null 2>&1; }
+upstream_reachable() { timeout 20 git ls-remote --exit-code https://github.com/kokkos/kokkos.git refs/tags/4.6.01 >/dev/null 2>&1; }
 
 packages=(g++ cmake ninja-build git python3 ca-certificates nlohmann-json3-dev libcli11-dev libpng-dev libjpeg-dev
           libzip-dev zlib1g-dev libutf8proc-dev)

@@ -79,32 +79,33 @@ auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typen
   auto y = context.template tensor<float>(n, height, width, c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  if constexpr (is_host_execution<Exec>) {
-    // A row at a time: the taps along it are the same for all rows.
-    std::vector<detail::LinearTap> columns(width);
-    for (std::size_t j = 0; j < width; ++j) columns[j] = detail::linear_tap(j, w, width, alignment);
-    auto const* const taps = columns.data();
-    detail::for_each_task(context, "kovos::resize_bilinear", detail::workers(context, n * height), n * height,
-                          [=](std::size_t row, std::size_t) {
-                            auto const ty = detail::linear_tap(row % height, h, height, alignment);
-                            float const* const top = from + (row / height * h + ty.first) * w * c;
-                            float const* const bottom = from + (row / height * h + ty.second) * w * c;
-                            float* out = to + row * width * c;
-                            for (std::size_t j = 0; j < width; ++j)
-                              for (std::size_t i = 0; i < c; ++i)
-                                *out++ = detail::interpolate(top, bottom, taps[j], ty.weight, c, i);
-                          });
-  } else {
-    detail::for_each_index(
-        context, "kovos::resize_bilinear", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
-          std::size_t const sample = index / width / height;
-          auto const ty = detail::linear_tap(index / width % height, h, height, alignment);
-          auto const tx = detail::linear_tap(index % width, w, width, alignment);
-          float const* const top = from + (sample * h + ty.first) * w * c;
-          float const* const bottom = from + (sample * h + ty.second) * w * c;
-          for (std::size_t i = 0; i < c; ++i) to[index * c + i] = detail::interpolate(top, bottom, tx, ty.weight, c, i);
-        });
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      // A row at a time: the taps along it are the same for all rows.
+      std::vector<detail::LinearTap> columns(width);
+      for (std::size_t j = 0; j < width; ++j) columns[j] = detail::linear_tap(j, w, width, alignment);
+      auto const* const taps = columns.data();
+      detail::for_each_task(context, "kovos::resize_bilinear", detail::workers(context, n * height), n * height,
+                            [=](std::size_t row, std::size_t) {
+                              auto const ty = detail::linear_tap(row % height, h, height, alignment);
+                              float const* const top = from + (row / height * h + ty.first) * w * c;
+                              float const* const bottom = from + (row / height * h + ty.second) * w * c;
+                              float* out = to + row * width * c;
+                              for (std::size_t j = 0; j < width; ++j)
+                                for (std::size_t i = 0; i < c; ++i)
+                                  *out++ = detail::interpolate(top, bottom, taps[j], ty.weight, c, i);
+                            });
+      return y;
+    }
+  detail::for_each_index(
+      context, "kovos::resize_bilinear", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const sample = index / width / height;
+        auto const ty = detail::linear_tap(index / width % height, h, height, alignment);
+        auto const tx = detail::linear_tap(index % width, w, width, alignment);
+        float const* const top = from + (sample * h + ty.first) * w * c;
+        float const* const bottom = from + (sample * h + ty.second) * w * c;
+        for (std::size_t i = 0; i < c; ++i) to[index * c + i] = detail::interpolate(top, bottom, tx, ty.weight, c, i);
+      });
   return y;
 }
 
