@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes a small CAT-Seg model with seeded random weights and a vocabulary of its own: everything runs, nothing is
 // known.
-//   make_demo_model MODEL.safetensors MERGES.txt
+//   make_demo_model MODEL.safetensors MERGES.txt [CLIP.safetensors]
+// CLIP.safetensors gets the model's CLIP alone, under OpenAI's names.
 
 #include <cmath>
 #include <cstdio>
@@ -36,8 +37,8 @@ std::string merges_text() {
 }  // namespace
 
 int main(int count, char** arguments) try {
-  if (count != 3) {
-    std::fprintf(stderr, "usage: make_demo_model MODEL.safetensors MERGES.txt\n");
+  if (count != 3 && count != 4) {
+    std::fprintf(stderr, "usage: make_demo_model MODEL.safetensors MERGES.txt [CLIP.safetensors]\n");
     return 2;
   }
   kovos::CatSegNetwork<kovos::cat_seg_tiny, float, Kokkos::HostSpace> network;
@@ -62,6 +63,13 @@ int main(int count, char** arguments) try {
   file.metadata["note"] = "random weights for demonstrations; they know nothing";
   kovos::write_safetensors(arguments[1], file);
   kovos::write_file_atomically(arguments[2], [](std::ostream& out) { out << merges_text(); });
+  if (count == 4) {
+    std::string const prefix = "sem_seg_head.predictor.clip_model.";
+    kovos::NamedTensors clip;
+    for (auto const& [name, tensor] : file.tensors)
+      if (name.starts_with(prefix)) clip.tensors.emplace(name.substr(prefix.size()), tensor);
+    kovos::write_safetensors(arguments[3], clip);
+  }
   return 0;
 } catch (std::exception const& error) {
   std::fprintf(stderr, "make_demo_model: %s\n", error.what());

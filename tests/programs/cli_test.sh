@@ -94,6 +94,9 @@ exists converted.safetensors
 expect 0 'engine' "$kovos" info
 expect 0 '"backends"' "$kovos" info --json
 expect 0 '0.1.0' "$kovos" --version
+expect 0 '%  b' "$kovos" classify --model clip.safetensors --image pictures/a.png --classes a,b
+expect 0 '"probability":1.0' "$kovos" classify --model clip.safetensors --image pictures/a.png --classes a --json --templates imagenet
+expect 0 'preset        clip_tiny' "$kovos" inspect clip.safetensors
 expect 2 'CAT-Seg checkpoint' "$kovos" classify --model demo.safetensors --image pictures/a.png --classes a,b
 
 # Two runs give the same labels; the text cache is used and may be deleted.
