@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holds the floors of include/kovos: no upward include, no circle, no foreign detail/.
+"""Holds the floors of include/kovos: no upward include, no circle, no foreign detail/, each library in its place.
 
     check_layers.py INCLUDE_KOVOS     checks a tree
     check_layers.py --self-test       proves that bad trees are refused
@@ -24,7 +24,23 @@ ALLOWED = {
     "data": {"core", "io", "kernels"},
     "training": {"segmentation", "clip", "nn", "autodiff", "text", "io", "kernels", "core", "metrics", "data"},
 }
+# Where a library may be named: rooms, or single headers. Core and kernels need Kokkos alone, io and text not even that.
+LIBRARIES = {
+    "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "clip", "segmentation", "metrics", "data", "training"},
+    "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen.hpp"},
+    "xtensor/": {"interop/xtensor.hpp"},
+    "nlohmann/": {"io", "text"},
+    "zip.h": {"io/detail/zip_directory.hpp"},
+    "zlib.h": {"io", "text"},
+    "png.h": {"io/png.hpp"},
+    "jpeglib.h": {"io/jpeg.hpp"},
+    "utf8proc.h": {"text", "segmentation/legend_font.hpp"},
+    "fcntl.h": {"io/file.hpp"},
+    "unistd.h": {"io/file.hpp"},
+    "sys/": {"io/file.hpp"},
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]kovos/([^">]+)[">]')
+FOREIGN = re.compile(r'^\s*#\s*include\s*["<]((?!kovos/)[^">]*)[">]')
 
 
 def room_of(header):
@@ -33,9 +49,22 @@ def room_of(header):
     return parts[0] if len(parts) > 1 else None
 
 
+def library_allowed(include, header):
+    """Whether this header may include that header of a library; the standard library's names are plain words."""
+    for prefix, places in LIBRARIES.items():
+        if include.startswith(prefix):
+            return header in places or room_of(header) is None or room_of(header) in places
+    return re.fullmatch(r"[a-z_0-9]+", include) is not None
+
+
+def table_circles():
+    """The table itself must be a ladder: what a room may include may not include the room."""
+    return [f"{a} and {b} may include each other" for a in ALLOWED for b in ALLOWED[a] if a in ALLOWED.get(b, ())]
+
+
 def check(root):
     root = pathlib.Path(root)
-    problems, edges = [], {}
+    problems, edges = table_circles(), {}
     for path in sorted(root.rglob("*")):
         if path.suffix not in (".hpp", ".inc"):
             continue
@@ -46,11 +75,14 @@ def check(root):
             continue
         edges[header] = []
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            where = f"{header}:{number}"
+            foreign = FOREIGN.match(line)
+            if foreign and not library_allowed(foreign.group(1), header):
+                problems.append(f"{where}: <{foreign.group(1)}> has no place in {header}")
             match = INCLUDE.match(line)
             if not match:
                 continue
             target = match.group(1)
-            where = f"{header}:{number}"
             edges[header].append((target, where))
             if not (root / target).exists():
                 problems.append(f"{where}: kovos/{target} does not exist")
@@ -90,16 +122,25 @@ def self_test():
         "an unknown room": {"utils/a.hpp": ""},
         "the umbrella": {"core/a.hpp": "#include <kovos/kovos.hpp>", "kovos.hpp": ""},
         "a missing header": {"core/a.hpp": '#include "kovos/core/gone.hpp"'},
+        "a library out of its place": {"kernels/a.hpp": "#include <Eigen/Core>"},
+        "a Kokkos header in io": {"io/a.hpp": "#  include <Kokkos_Core.hpp>"},
+        "an unknown library": {"nn/a.hpp": "#include <boost/array.hpp>"},
+        "a header beside": {"nn/a.hpp": '#include "b.hpp"', "nn/b.hpp": ""},
     }
-    for name, files in cases.items():
+    good = {"core/a.hpp": "#include <vector>\n#include <Kokkos_Core.hpp>", "nn/b.hpp": '#include "kovos/core/a.hpp"'}
+    for name, files in [*cases.items(), ("a good tree", good)]:
         with tempfile.TemporaryDirectory() as folder:
             for header, text in files.items():
                 path = pathlib.Path(folder) / header
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
-            if not check(folder):
-                print(f"{name} was not found")
-                return 1
+            problems = check(folder)
+        if files is good and problems:
+            print(f"a good tree was refused: {problems}")
+            return 1
+        if files is not good and not problems:
+            print(f"{name} was not found")
+            return 1
     print(f"{len(cases)} bad trees refused")
     return 0
 

@@ -104,7 +104,7 @@ inline Image legend_panel(LabelMap const& labels, std::vector<std::string> const
   std::size_t longest = 7;
   for (auto const& entry : entries) longest = std::max(longest, entry.name.size());
   std::size_t const wanted =
-      swatch + gap + std::min<std::size_t>(longest, 28) * (glyph_width + 1) * scale + gap + share_width + 3 * gap;
+      swatch + gap + std::min<std::size_t>(longest, 16) * (glyph_width + 1) * scale + gap + share_width + 3 * gap;
   std::size_t const usable = width > 2 * margin ? width - 2 * margin : 1;
   std::size_t const columns = std::max<std::size_t>(1, std::min(usable / wanted, entries.size()));
   std::size_t const column_width = std::max<std::size_t>(1, std::min(usable / columns, 2 * wanted));
