@@ -8,18 +8,33 @@ say() { printf 'bootstrap: %s\n' "$*"; }
 die() { printf 'bootstrap: %s\n' "$*" >&2; exit 1; }
 
 has_package() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
 has_kokkos() {
-  local folder
-  for folder in ${CMAKE_PREFIX_PATH:+${CMAKE_PREFIX_PATH//[;:]/ }} /usr /usr/local /opt/kokkos; do
-    compgen -G "$folder/lib*/cmake/Kokkos/KokkosConfig.cmake" >/dev/null && return 0
-    compgen -G "$folder/lib/*/cmake/Kokkos/KokkosConfig.cmake" >/dev/null && return 0
+  local folder file version
+  for folder in ${CMAKE_PREFIX_PATH:+${CMAKE_PREFIX_PATH//[;:]/ }} ${Kokkos_ROOT:+"$Kokkos_ROOT"} /usr /usr/local /opt/kokkos; do
+    for file in "$folder"/lib*/cmake/Kokkos/KokkosConfigVersion.cmake "$folder"/lib/*/cmake/Kokkos/KokkosConfigVersion.cmake; do
+      [ -e "$file" ] || continue
+      version=$(sed -n 's/^set(PACKAGE_VERSION "\(.*\)")/\1/p' "$file")
+      if at_least "${version:-0}" 4.6; then return 0; fi
+    done
   done
   return 1
 }
 upstream_reachable() { timeout 20 git ls-remote --exit-code https://github.com/kokkos/kokkos.git refs/tags/4.6.01 >/dev/null 2>&1; }
+# The Debian package forgets two libraries without content that its CMake files name.
+forgotten_archives() {
+  local folder name
+  for folder in /usr/lib/*/; do
+    [ -e "${folder}libkokkoscore.so" ] || continue
+    for name in algorithms simd; do
+      [ -e "${folder}libkokkos$name.a" ] && continue
+      if grep -qs "libkokkos$name\.a" "${folder}"cmake/Kokkos/*.cmake; then echo "${folder}libkokkos$name.a"; fi
+    done
+  done
+}
 
-packages=(g++ cmake ninja-build git python3 ca-certificates nlohmann-json3-dev libcli11-dev libpng-dev libjpeg-dev
-          libzip-dev zlib1g-dev libutf8proc-dev)
+tools=("${CXX:-g++}" cmake ninja git python3)
+packages=(ca-certificates nlohmann-json3-dev libcli11-dev libpng-dev libjpeg-dev libzip-dev zlib1g-dev libutf8proc-dev)
 missing=()
 
 if ! command -v dpkg-query >/dev/null; then
@@ -27,6 +42,9 @@ if ! command -v dpkg-query >/dev/null; then
   say "not a Debian-family machine: assuming the libraries are installed (CMake will tell)"
   exit 0
 fi
+for tool in "${tools[@]}"; do
+  if ! command -v "$tool" >/dev/null; then missing+=("${tool/#ninja/ninja-build}"); fi
+done
 for package in "${packages[@]}"; do
   # libjpeg-dev is a name that other packages stand in for
   if [ "$package" = libjpeg-dev ] && has_package libjpeg62-turbo-dev; then continue; fi
@@ -39,28 +57,32 @@ for package in doctest-dev libeigen3-dev libxtensor-dev; do has_package "$packag
 
 need_kokkos=no
 has_kokkos || need_kokkos=yes
-if [ ${#missing[@]} -eq 0 ] && [ $need_kokkos = no ]; then
+if [ ${#missing[@]} -eq 0 ] && [ $need_kokkos = no ] && [ -z "$(forgotten_archives)" ]; then
   say "everything is there"
   exit 0
 fi
 
 run=()
 if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || die "installing packages needs root; run this as root or install: ${missing[*]}"
+  command -v sudo >/dev/null || die "installing packages needs root or sudo; run this as root, or install yourself: ${missing[*]} and Kokkos >= 4.6"
   run=(sudo)
 fi
 export DEBIAN_FRONTEND=noninteractive
 install() { "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }
 
-say "updating the package lists"
-"${run[@]}" apt-get update -q
+if [ ${#missing[@]} -gt 0 ] || [ $need_kokkos = yes ]; then
+  say "updating the package lists"
+  "${run[@]}" apt-get update -q || die "the package lists cannot be updated: is this machine's package mirror within reach?"
+fi
 
 if [ $need_kokkos = yes ]; then
   candidate=$(apt-cache policy libkokkos-dev 2>/dev/null | awk '/Candidate:/{print $2}')
-  if [ -n "$candidate" ] && [ "$candidate" != "(none)" ] && dpkg --compare-versions "$candidate" ge 4.6; then
+  # A package that would replace the C library is the last resort below, not an ordinary one.
+  if [ -n "$candidate" ] && [ "$candidate" != "(none)" ] && dpkg --compare-versions "$candidate" ge 4.6 &&
+    plan=$(apt-get install -s libkokkos-dev 2>/dev/null) && ! grep -q '^Inst libc6 ' <<<"$plan"; then
     missing+=(libkokkos-dev)
     need_kokkos=packaged
-  elif has_package git && upstream_reachable; then
+  elif command -v git >/dev/null && upstream_reachable; then
     say "Kokkos: CMake will fetch and build the upstream release"
     need_kokkos=no
   fi
@@ -83,6 +105,7 @@ fi
 
 if [ $need_kokkos = yes ]; then
   # Last resort: the packaged Kokkos of Debian unstable, whose binary needs the C library of Debian 13.
+  # shellcheck disable=SC1091
   . /etc/os-release
   [ "${ID:-}" = debian ] || die "no Kokkos >= 4.6 package for ${PRETTY_NAME:-this system} and the upstream release cannot be reached: install Kokkos and set CMAKE_PREFIX_PATH"
   sources=/etc/apt/sources.list
@@ -95,7 +118,7 @@ if [ $need_kokkos = yes ]; then
     die "the only Kokkos within reach needs a newer C library, and KOVOS_NO_SYSTEM_UPGRADE forbids replacing it: build Kokkos >= 4.6 yourself and set CMAKE_PREFIX_PATH"
   fi
   say "Kokkos is neither installed nor within reach upstream."
-  if [ $newer_libc = yes ]; then say "Its package needs a newer C library: libc6, libstdc++6 and libgomp1 are replaced by those of Debian 13."; fi
+  if [ $newer_libc = yes ]; then say "Its package needs a newer C library: libc6, libstdc++6, libgomp1 and their companions are replaced by those of Debian 13."; fi
   say "Taking Kokkos from Debian unstable; other packages stay as they are."
   keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   suites=(sid)
@@ -103,18 +126,19 @@ if [ $need_kokkos = yes ]; then
   for suite in "${suites[@]}"; do
     printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$mirror" "$suite" "$keyring"
   done | "${run[@]}" tee /etc/apt/sources.list.d/kovos.sources >/dev/null
-  printf 'Package: *\nPin: release n=trixie\nPin-Priority: 200\n\nPackage: *\nPin: release n=sid\nPin-Priority: 100\n' |
-    "${run[@]}" tee /etc/apt/preferences.d/kovos >/dev/null
-  "${run[@]}" apt-get update -q
+  for suite in "${suites[@]}"; do
+    printf 'Package: *\nPin: release n=%s\nPin-Priority: %s\n\n' "$suite" "$([ "$suite" = sid ] && echo 100 || echo 200)"
+  done | "${run[@]}" tee /etc/apt/preferences.d/kovos >/dev/null
+  if ! "${run[@]}" apt-get update -q; then
+    "${run[@]}" rm -f /etc/apt/sources.list.d/kovos.sources /etc/apt/preferences.d/kovos  # they would stop later updates
+    die "the package lists of Debian ${suites[*]} cannot be had from this machine's mirror (see above): build Kokkos >= 4.6 yourself and set CMAKE_PREFIX_PATH"
+  fi
   if [ $newer_libc = yes ]; then install -t trixie libc6-dev libstdc++6 libgomp1; fi
   install libkokkos-dev/sid 'libkokkos5.2/sid' libeigen3-dev/sid libxtensor-dev/sid xtl-dev/sid doctest-dev/sid
 fi
 
-# The Debian package forgets two libraries without content that its CMake files name.
-for folder in /usr/lib/*/; do
-  [ -e "${folder}libkokkoscore.so" ] || continue
-  for name in algorithms simd; do
-    [ -e "${folder}libkokkos$name.a" ] || { say "adding the empty ${folder}libkokkos$name.a"; "${run[@]}" ar rcs "${folder}libkokkos$name.a"; }
-  done
+for archive in $(forgotten_archives); do
+  say "adding the empty $archive"
+  "${run[@]}" ar rcs "$archive"
 done
 say "done"
