@@ -3,18 +3,27 @@
 include(FetchContent)
 include(KovosLibraries)
 
+# A look before the leap: where upstream cannot be reached, FetchContent ends in a stack of messages.
+function(kovos_reachable result repository tag)
+  find_package(Git QUIET)
+  set(answer 1)
+  if(Git_FOUND)
+    execute_process(COMMAND ${GIT_EXECUTABLE} ls-remote --exit-code ${repository} refs/tags/${tag}
+                    RESULT_VARIABLE answer OUTPUT_QUIET ERROR_QUIET TIMEOUT 20)
+  endif()
+  if(answer EQUAL 0)
+    set(${result} ON PARENT_SCOPE)
+  else()
+    set(${result} OFF PARENT_SCOPE)
+  endif()
+endfunction()
+
 find_package(Kokkos 4.6 CONFIG QUIET)
 set(KOVOS_KOKKOS_FETCHED OFF)
 if(NOT Kokkos_FOUND AND NOT TARGET Kokkos::kokkos)
   message(STATUS "Kokkos is not installed: trying the upstream release")
-  # A look before the leap: FetchContent would end the configuration with a stack of messages.
-  find_package(Git QUIET)
-  set(_kokkos_reachable 1)
-  if(Git_FOUND)
-    execute_process(COMMAND ${GIT_EXECUTABLE} ls-remote --exit-code https://github.com/kokkos/kokkos.git refs/tags/4.6.01
-                    RESULT_VARIABLE _kokkos_reachable OUTPUT_QUIET ERROR_QUIET TIMEOUT 20)
-  endif()
-  if(NOT _kokkos_reachable EQUAL 0)
+  kovos_reachable(_reachable https://github.com/kokkos/kokkos.git 4.6.01)
+  if(NOT _reachable AND NOT FETCHCONTENT_SOURCE_DIR_KOKKOS)
     message(FATAL_ERROR "Kovos needs Kokkos 4.6 or newer: none is installed and the upstream release cannot be reached. "
                         "Install Kokkos and set CMAKE_PREFIX_PATH, or run scripts/bootstrap.sh on a Debian-family machine.")
   endif()
