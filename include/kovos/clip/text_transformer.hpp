@@ -35,8 +35,8 @@ class TextTransformer {
   /// The embeddings of N prompts. Each prompt is start + ids + end, no longer than the context; the encoder runs only
   /// as many positions as the longest prompt has, which the causal mask makes exact. -> [N, embed_dim], not normalised.
   /// Throws TextError for an empty list, an id outside the vocabulary or a prompt that is too long.
-  template <class Exec, class Observer = Unobserved>
-  auto encode(Context<Exec> const& context, std::span<std::vector<std::int32_t> const> prompts,
+  template <execution_context C, class Observer = Unobserved>
+  auto encode(C const& context, std::span<std::vector<std::int32_t> const> prompts,
               Observer const& observe = {}) const {
     std::size_t const n = prompts.size();
     require<TextError>(n > 0, "[TextTransformer] there are no prompts to encode");
@@ -68,7 +68,8 @@ class TextTransformer {
     observe("text.positioned", x);
     std::size_t i = 0;
     for (auto const& block : transformer.resblocks) {
-      x = block(context, x, Config.activation, true);
+      x = block_of_layers(
+          context, [&block](auto const& c, auto const& v) { return block(c, v, Config.activation, true); }, x);
       observe("text.block" + std::to_string(i++), x);
     }
     x = ln_final(context, x);

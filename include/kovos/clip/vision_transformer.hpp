@@ -43,10 +43,12 @@ class VisionTransformer {
   };
 
   /// The image embedding of a whole picture. pixels: [N, R, R, 3], normalised -> [N, embed_dim], not normalised.
-  template <class Exec>
-  auto encode(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
+  template <execution_context C>
+  auto encode(C const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
     auto x = embed(context, pixels, Unobserved{});
-    for (auto const& block : transformer.resblocks) x = block(context, x, Config.activation, false);
+    for (auto const& block : transformer.resblocks)
+      x = block_of_layers(
+          context, [&block](auto const& c, auto const& v) { return block(c, v, Config.activation, false); }, x);
     std::size_t const n = x.extent(0);
     std::vector<std::int32_t> zeros(n);
     auto const first =
@@ -56,8 +58,8 @@ class VisionTransformer {
 
   /// Dense features as CAT-Seg uses them (catseg 1.3): the last block keeps values only; the outputs of the hooked
   /// blocks are taken raw. pixels: [N, R, R, 3], normalised, R a multiple of the patch size.
-  template <std::size_t Hooks, class Exec, class Observer = Unobserved>
-  Dense<Hooks> encode_dense(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& pixels,
+  template <std::size_t Hooks, execution_context C, class Observer = Unobserved>
+  Dense<Hooks> encode_dense(C const& context, DynamicTensor<float, 4, Memory> const& pixels,
                             std::array<std::size_t, Hooks> const& hooked_blocks, Observer const& observe = {}) const {
     Dense<Hooks> result;
     auto x = embed(context, pixels, observe);
@@ -65,7 +67,12 @@ class VisionTransformer {
     for (std::size_t i = 0; i < config.layers; ++i) {
       auto const& block = transformer.resblocks[i];
       bool const last = i + 1 == config.layers;
-      x = last ? block.dense(context, x, Config.activation) : block(context, x, Config.activation, false);
+      x = block_of_layers(
+          context,
+          [&block, last](auto const& c, auto const& v) {
+            return last ? block.dense(c, v, Config.activation) : block(c, v, Config.activation, false);
+          },
+          x);
       observe("clip.block" + std::to_string(i) + (last ? "_dense" : ""), x);
       for (std::size_t h = 0; h < Hooks; ++h)
         if (hooked_blocks[h] == i) {
@@ -92,9 +99,8 @@ class VisionTransformer {
 
  private:
   /// Patches, class token, positions, ln_pre. [N, R, R, 3] -> [N, 1 + S S, width].
-  template <class Exec, class Observer>
-  auto embed(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& pixels,
-             Observer const& observe) const {
+  template <execution_context C, class Observer>
+  auto embed(C const& context, DynamicTensor<float, 4, Memory> const& pixels, Observer const& observe) const {
     require<ShapeError>(pixels.extent(1) == pixels.extent(2) && pixels.extent(1) % config.patch_size == 0,
                         "[VisionTransformer] the input must be square with a side divisible by the patch size ",
                         config.patch_size, ", got ", pixels.extents().to_string());
@@ -107,11 +113,12 @@ class VisionTransformer {
 
   /// Class token and positions; the stored table is resized bicubically if the grid is another. [N, S, S, width] ->
   /// [N, 1 + S S, width].
-  template <class Exec>
-  auto add_positions(Context<Exec> const& context, DynamicTensor<float, 4, Memory> const& patches) const {
+  template <execution_context C>
+  auto add_positions(C const& context, DynamicTensor<float, 4, Memory> const& patches) const {
     constexpr std::size_t grid = config.grid();
-    auto const table =
-        detail::as_float(context, positional_embedding.dynamic()).reshape(dynamic_extents<2>(1 + grid * grid, width));
+    // Only read: kernels take tensors of mutable elements.
+    DynamicTensor<float, 2, Memory> const table(const_cast<float*>(positional_embedding.data()),
+                                                dynamic_extents<2>(1 + grid * grid, width), nullptr);
     auto const first = copy_of(context, class_embedding.dynamic());
     add_in_place(context, first, table.slice(0, 1));
     auto const stored = table.slice(1, grid * grid).reshape(dynamic_extents<4>(1, grid, grid, width));
@@ -121,8 +128,8 @@ class VisionTransformer {
   }
 
   /// x: [..., width] -> x proj: [..., embed_dim].
-  template <class Exec, class V>
-  auto project(Context<Exec> const& context, V const& x) const {
+  template <execution_context C, class V>
+  auto project(C const& context, V const& x) const {
     auto const rows = as_matrix(x);
     auto y = [&] {
       if constexpr (V::rank() == 2) return context.template tensor<float>(x.extent(0), Config.embed_dim);

@@ -51,6 +51,18 @@ class ConfigError : public Error {
   using Error::Error;
 };
 
+/// A computation cannot be differentiated as it stands.
+class GradientError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Pictures and labels to learn from are missing or do not fit together.
+class DataError : public Error {
+ public:
+  using Error::Error;
+};
+
 namespace detail {
 template <class... Parts>
 std::string concatenate(Parts const&... parts) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <Kokkos_Core.hpp>
+#include <concepts>
+#include <cstddef>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -52,6 +54,8 @@ class Context {
  public:
   using execution_space = Exec;
   using memory_space = typename Exec::memory_space;
+  /// Layers may overwrite what earlier steps have read: nothing is kept for a backward pass.
+  static constexpr bool in_place = true;
 
   explicit(false) Context(Exec exec = Exec(), Engine engine = Engine::automatic)
       : exec_(std::move(exec)), workspace_(std::make_shared<Workspace<memory_space>>()), engine_(engine) {}
@@ -73,6 +77,25 @@ class Context {
   std::shared_ptr<Workspace<memory_space>> workspace_;
   Engine engine_;
 };
+
+/// What a layer's text runs in. The context decides what the text means: a Context computes; an autodiff Tape computes
+/// and remembers what the gradient needs.
+template <class C>
+concept execution_context = requires(C const& context, std::size_t extent) {
+  typename C::execution_space;
+  typename C::memory_space;
+  { C::in_place } -> std::convertible_to<bool>;
+  context.template tensor<float>(extent);
+  context.fence();
+};
+
+/// f(context, x), a block of layers. A context that keeps intermediates for a gradient may drop those of the block and
+/// run it again later, so f must hold by value whatever it needs beside parameters.
+template <execution_context C, class F, class V>
+auto block_of_layers(C const& context, F const& f, V const& x) {
+  if constexpr (requires { context.recompute(f, x); }) return context.recompute(f, x);
+  else return f(context, x);
+}
 
 /// A copy in host memory, or the tensor itself if it is there already. Fences the context's instance.
 template <class Exec, class T, class Shape, class Memory>

@@ -10,6 +10,7 @@
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/activation.hpp"
+#include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/engine/select.hpp"
 #ifdef KOVOS_ENABLE_EIGEN
 #include "kovos/kernels/engine/eigen.hpp"
@@ -28,6 +29,11 @@ struct Matrix {
 
   /// The same memory with rows and columns exchanged.
   Matrix transposed() const { return {data, columns, rows, column_stride, row_stride}; }
+
+  /// A matrix of mutable elements is also one of constant elements.
+  operator Matrix<T const>() const requires(!std::is_const_v<T>) {
+    return {data, rows, columns, row_stride, column_stride};
+  }
 };
 
 /// All leading axes of a tensor as rows, its last axis as columns: [..., C] -> [prod(...), C].
@@ -158,9 +164,11 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
     if constexpr (std::is_same_v<A, float>) g.a = p.a.data + row * p.a.row_stride;
     if (copies) {
       float* copy = scratch.data() + worker * chunk * stride;
-      for (std::size_t i = 0; i < g.rows; ++i)
-        for (std::size_t k = 0; k < depth; ++k)
-          copy[i * stride + k] = static_cast<float>(p.a.data[(row + i) * p.a.row_stride + k * p.a.column_stride]);
+      std::size_t const run = p.a.column_stride == 1 ? depth : 16;  // of a transposed matrix, what the cache can hold
+      for (std::size_t k0 = 0; k0 < depth; k0 += run)
+        for (std::size_t i = 0; i < g.rows; ++i)
+          for (std::size_t k = k0; k < std::min(depth, k0 + run); ++k)
+            copy[i * stride + k] = static_cast<float>(p.a.data[(row + i) * p.a.row_stride + k * p.a.column_stride]);
       g.a = copy;
       g.a_stride = stride;
     }
@@ -238,9 +246,9 @@ void gemm(Context<Exec> const& context, Matrix<A> const& a, Matrix<B> const& b, 
 /// y = activation(x weight^T + bias) + residual over the last axis.
 /// x: [..., In], weight: [Out, In], bias: [Out] or empty, residual: [..., Out] or empty -> [..., Out].
 /// Throws ShapeError if the extents do not fit together.
-template <class Exec, class T, class Shape, class W, class B>
-auto linear(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory_space> const& x, W const& weight,
-            B const& bias, Activation activation = Activation::none, Matrix<float const> residual = {}) {
+template <execution_context C, class T, class Shape, class W, class B>
+auto linear(C const& context, Tensor<T, Shape, typename C::memory_space> const& x, W const& weight, B const& bias,
+            Activation activation = Activation::none, Matrix<float const> residual = {}) {
   static_assert(W::rank() == 2, "kovos::linear: weight must be a matrix [Out, In]");
   static_assert(B::rank() == 1, "kovos::linear: bias must be a vector [Out]");
   constexpr std::size_t rank = Shape::rank();
@@ -252,19 +260,14 @@ auto linear(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory
   Epilogue epilogue;
   epilogue.activation = activation;
   epilogue.residual = residual;
-  DynamicTensor<float, 1, typename Exec::memory_space> wide;
+  DynamicTensor<float, 1, typename C::memory_space> wide;
   if (bias.data() != nullptr) {
     require_extent("linear", "bias", bias.extent(0), weight.extent(0));
     if constexpr (std::is_same_v<typename B::value_type, float>) {
       epilogue.addend = {bias.data(), 1, bias.extent(0), bias.extent(0), 1};
     } else {
-      wide = context.template tensor<float>(bias.extent(0));
-      auto* const to = wide.data();
-      auto const* const from = bias.data();
-      detail::for_each_index(
-          context, "kovos::linear bias", bias.extent(0),
-          KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
-      epilogue.addend = {to, 1, bias.extent(0), bias.extent(0), 1};
+      wide = copy_of(context, bias);
+      epilogue.addend = {wide.data(), 1, bias.extent(0), bias.extent(0), 1};
     }
   }
   gemm(context, as_matrix(x), as_matrix(weight).transposed(), as_matrix(y), epilogue);

@@ -78,18 +78,18 @@ auto layer_norm(Context<Exec> const& context, Tensor<float, Shape, typename Exec
 }
 
 /// Group normalisation of channels-last maps: mean and biased variance over all pixels and the C / groups channels of a
-/// group, per sample; then weight, bias and, if asked, ReLU. In place.
-/// x: [N, H, W, C], weight, bias: [C]. Wu, He 2018; epsilon 1e-5 as PyTorch.
+/// group, per sample; then weight, bias and, if asked, ReLU. Overwrites x and returns it.
+/// x: [N, H, W, C], weight, bias: [C] -> [N, H, W, C]. Wu, He 2018; epsilon 1e-5 as PyTorch.
 /// Throws ShapeError if the extents disagree or groups does not divide C.
 template <class Exec, class W, class B>
-void group_norm(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+auto group_norm(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
                 std::size_t groups, W const& weight, B const& bias, bool relu = false, float epsilon = 1e-5f) {
   std::size_t const c = x.extent(3);
   std::size_t const pixels = x.extent(1) * x.extent(2);
   require<ShapeError>(groups > 0 && c % groups == 0, "[group_norm] ", groups, " groups do not divide ", c, " channels");
   require_extent("group_norm", "weight", weight.size(), c);
   require_extent("group_norm", "bias", bias.size(), c);
-  if (x.size() == 0) return;
+  if (x.size() == 0) return x;
   auto const w = detail::as_float(context, weight);
   auto const b = detail::as_float(context, bias);
   std::size_t const width = c / groups;
@@ -130,7 +130,7 @@ void group_norm(Context<Exec> const& context, DynamicTensor<float, 4, typename E
       }
       kernels.scale_shift(data, data, pixels, c, scale, shift, relu);
     });
-    return;
+    return x;
   }
 #endif
   auto* const data = x.data();
@@ -157,6 +157,7 @@ void group_norm(Context<Exec> const& context, DynamicTensor<float, 4, typename E
             p[i * c + j] = relu && y < 0 ? 0 : y;
           }
       });
+  return x;
 }
 
 /// y = x / max(norm(x), epsilon) over the last axis. x: [..., C] -> [..., C]. epsilon 1e-12 as torch's normalize.

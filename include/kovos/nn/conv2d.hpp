@@ -19,8 +19,8 @@ class Conv2d {
   Parameter<T, Memory, Out> bias;
 
   /// x: [N, H, W, In] -> [N, H', W', Out].
-  template <class Exec, class V>
-  auto operator()(Context<Exec> const& context, V const& x, Activation activation = Activation::none) const {
+  template <execution_context C, class V>
+  auto operator()(C const& context, V const& x, Activation activation = Activation::none) const {
     return conv2d(context, x, weight.dynamic(), bias.dynamic(), Stride, Padding, activation);
   }
 

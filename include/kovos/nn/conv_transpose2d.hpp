@@ -20,8 +20,8 @@ class ConvTranspose2d {
 
   /// x: [N, H, W, In] -> [N, Kernel H, Kernel W, Out + G], the guidance [N', Kernel H, Kernel W, G] following the
   /// Out channels if given.
-  template <class Exec, class V>
-  auto operator()(Context<Exec> const& context, V const& x, V const& guidance = {}) const {
+  template <execution_context C, class V>
+  auto operator()(C const& context, V const& x, V const& guidance = {}) const {
     return conv_transpose2d(context, x, weight.dynamic(), bias.dynamic(), guidance);
   }
 

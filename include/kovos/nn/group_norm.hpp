@@ -10,7 +10,7 @@
 
 namespace kovos {
 
-/// Group normalisation of channels-last maps, in place. weight, bias: [Channels].
+/// Group normalisation of channels-last maps. weight, bias: [Channels].
 template <std::size_t Groups, std::size_t Channels, class T, class Memory>
 class GroupNorm {
   static_assert(Groups > 0 && Channels % Groups == 0, "kovos::GroupNorm: Groups must divide Channels");
@@ -19,10 +19,10 @@ class GroupNorm {
   Parameter<T, Memory, Channels> weight;
   Parameter<T, Memory, Channels> bias;
 
-  /// x: [N, H, W, Channels], overwritten; with a ReLU behind it if asked.
-  template <class Exec, class V>
-  void operator()(Context<Exec> const& context, V const& x, bool relu = false) const {
-    group_norm(context, x, Groups, weight.dynamic(), bias.dynamic(), relu);
+  /// x: [N, H, W, Channels], may be overwritten -> the same extents; with a ReLU behind it if asked.
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, bool relu = false) const {
+    return group_norm(context, x, Groups, weight.dynamic(), bias.dynamic(), relu);
   }
 
   template <class F>

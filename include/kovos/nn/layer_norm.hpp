@@ -18,8 +18,8 @@ class LayerNorm {
   Parameter<T, Memory, Dim> bias;
 
   /// x: [..., Dim] -> the same extents.
-  template <class Exec, class V>
-  auto operator()(Context<Exec> const& context, V const& x) const {
+  template <execution_context C, class V>
+  auto operator()(C const& context, V const& x) const {
     return layer_norm(context, x, weight.dynamic(), bias.dynamic());
   }
 

@@ -20,8 +20,8 @@ class Linear {
   Parameter<float, Memory, Out> bias;
 
   /// x: [..., In] -> [..., Out]; then the activation, then the residual [..., Out] if given.
-  template <class Exec, class V>
-  auto operator()(Context<Exec> const& context, V const& x, Activation activation = Activation::none,
+  template <execution_context C, class V>
+  auto operator()(C const& context, V const& x, Activation activation = Activation::none,
                   Matrix<float const> residual = {}) const {
     return linear(context, x, weight.dynamic(), bias.dynamic(), activation, residual);
   }
@@ -44,8 +44,8 @@ class GuidedLinear {
   Parameter<float, Memory, Out> bias;
 
   /// guidance: [R, Guide] -> [R, Out], the part of the result that does not depend on x.
-  template <class Exec, class V>
-  auto project_guidance(Context<Exec> const& context, V const& guidance) const {
+  template <execution_context C, class V>
+  auto project_guidance(C const& context, V const& guidance) const {
     auto y = context.template tensor<float>(guidance.extent(0), Out);
     Epilogue epilogue;
     epilogue.addend = {bias.data(), 1, Out, Out, 1};
@@ -55,8 +55,8 @@ class GuidedLinear {
   }
 
   /// x: [M, In], projected: [R, Out] of project_guidance -> [M, Out]; row m is guided by row (m / divisor) % R.
-  template <class Exec, class V, class G>
-  auto operator()(Context<Exec> const& context, V const& x, G const& projected, std::size_t divisor = 1) const {
+  template <execution_context C, class V, class G>
+  auto operator()(C const& context, V const& x, G const& projected, std::size_t divisor = 1) const {
     auto y = context.template tensor<float>(x.extent(0), Out);
     Epilogue epilogue;
     epilogue.addend = {projected.data(), projected.extent(0), Out, Out, 1};

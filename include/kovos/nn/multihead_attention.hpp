@@ -26,8 +26,8 @@ class MultiheadAttention {
   Linear<Dim, Dim, T, Memory> out_proj;
 
   /// x: [N, L, Dim] -> out_proj(attention) + residual [N * L, Dim].
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x, bool causal, Matrix<float const> residual) const {
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, bool causal, Matrix<float const> residual) const {
     auto const q = linear(context, x, q_proj_weight.dynamic(), in_proj_bias.slice(0, Dim));
     auto const k = linear(context, x, k_proj_weight.dynamic(), in_proj_bias.slice(Dim, Dim));
     auto const v = linear(context, x, v_proj_weight.dynamic(), in_proj_bias.slice(2 * Dim, Dim));
@@ -35,8 +35,8 @@ class MultiheadAttention {
   }
 
   /// The value path alone, out_proj(v(x)): CLIP's dense features without attention. x: [N, L, Dim] -> [N, L, Dim].
-  template <class Exec, class V>
-  V values(Context<Exec> const& context, V const& x) const {
+  template <execution_context C, class V>
+  V values(C const& context, V const& x) const {
     return out_proj(context, linear(context, x, v_proj_weight.dynamic(), in_proj_bias.slice(2 * Dim, Dim)));
   }
 

@@ -21,8 +21,8 @@ class Mlp {
   Linear<Hidden, Dim, T, Memory> fc2;
 
   /// x: [..., Dim] -> the same + residual.
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x, Matrix<float const> residual) const {
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, Matrix<float const> residual) const {
     return fc2(context, fc1(context, x, Activation::gelu), Activation::none, residual);
   }
 
@@ -70,23 +70,22 @@ class SwinBlock {
   };
 
   /// guidance: [H * W, Guide], normalised.
-  template <class Exec, class V>
-  Guidance project_guidance(Context<Exec> const& context, V const& guidance) const {
+  template <execution_context C, class V>
+  Guidance project_guidance(C const& context, V const& guidance) const {
     return {attn.q.project_guidance(context, guidance), attn.k.project_guidance(context, guidance)};
   }
 
   /// x: [T, H, W, Dim] -> [T, H, W, Dim].
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x, Guidance const& guidance, std::size_t window,
-               std::size_t shift) const {
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, Guidance const& guidance, std::size_t window, std::size_t shift) const {
     auto const rows = x.reshape(dynamic_extents<2>(x.size() / Dim, Dim));
     auto const h = norm1(context, rows);
     auto const q = attn.q(context, h, guidance.q).reshape(x.extents());
     auto const k = attn.k(context, h, guidance.k).reshape(x.extents());
     auto const v = attn.v(context, h).reshape(x.extents());
     auto const a = window_attention(context, q, k, v, Heads, window, shift);
-    auto const y = attn.proj(context, a.reshape(rows.extents()), Activation::none, matrix_of(rows));
-    return mlp(context, norm2(context, y), matrix_of(y)).reshape(x.extents());
+    auto const y = attn.proj(context, a.reshape(rows.extents()), Activation::none, as_matrix(rows));
+    return mlp(context, norm2(context, y), as_matrix(y)).reshape(x.extents());
   }
 
   template <class F>
@@ -95,12 +94,6 @@ class SwinBlock {
     attn.visit(f, prefix + "attn.");
     norm2.visit(f, prefix + "norm2.");
     mlp.visit(f, prefix + "mlp.");
-  }
-
- private:
-  template <class V>
-  static Matrix<float const> matrix_of(V const& x) {
-    return {x.data(), x.extent(0), x.extent(1), x.extent(1), 1};
   }
 };
 

@@ -23,8 +23,8 @@ class ClipMlp {
   Linear<Hidden, Dim, T, Memory> c_proj;
 
   /// x: [N, L, Dim] -> the same + residual.
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x, Activation activation, Matrix<float const> residual) const {
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, Activation activation, Matrix<float const> residual) const {
     return c_proj(context, c_fc(context, x, activation), Activation::none, residual);
   }
 
@@ -46,19 +46,19 @@ class ResidualAttentionBlock {
   LayerNorm<Dim, float, Memory> ln_2;
 
   /// x: [N, L, Dim] -> [N, L, Dim].
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x, Activation activation, bool causal) const {
-    auto const y = attn(context, ln_1(context, x), causal, as_const_matrix(x));
-    return mlp(context, ln_2(context, y), activation, as_const_matrix(y));
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, Activation activation, bool causal) const {
+    auto const y = attn(context, ln_1(context, x), causal, as_matrix(x));
+    return mlp(context, ln_2(context, y), activation, as_matrix(y));
   }
 
   /// The last block of CAT-Seg's dense image encoder: values instead of attention, and the block's *class token* as the
   /// residual of every token (the released weights were trained so). x: [N, L, Dim] with the class token first.
-  template <class Exec, class V>
-  V dense(Context<Exec> const& context, V const& x, Activation activation) const {
+  template <execution_context C, class V>
+  V dense(C const& context, V const& x, Activation activation) const {
     auto const y = attn.values(context, ln_1(context, x));
     add_first_token(context, y, x);
-    return mlp(context, ln_2(context, y), activation, as_const_matrix(y));
+    return mlp(context, ln_2(context, y), activation, as_matrix(y));
   }
 
   template <class F>
@@ -70,14 +70,8 @@ class ResidualAttentionBlock {
   }
 
  private:
-  template <class V>
-  static Matrix<float const> as_const_matrix(V const& x) {
-    auto const m = as_matrix(x);
-    return {m.data, m.rows, m.columns, m.row_stride, m.column_stride};
-  }
-
-  template <class Exec, class V>
-  static void add_first_token(Context<Exec> const& context, V const& y, V const& x) {
+  template <execution_context C, class V>
+  static void add_first_token(C const& context, V const& y, V const& x) {
     for (std::size_t n = 0; n < x.extent(0); ++n) add_in_place(context, y.slice(n, 1), first_token(x, n));
   }
 

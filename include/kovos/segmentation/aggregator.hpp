@@ -93,8 +93,8 @@ class Aggregator {
 
   /// image: features of one view, text: [T, P, embed_dim] unit vectors -> logits [min(T, pad_len), 4 S, 4 S].
   /// With more than pad_len classes only those with the highest peak in the cost volume are kept, as the authors do.
-  template <class Exec, class Observer = Unobserved>
-  ClassLogits<Memory> operator()(Context<Exec> const& context, ImageFeatures<Memory> const& image,
+  template <execution_context C, class Observer = Unobserved>
+  ClassLogits<Memory> operator()(C const& context, ImageFeatures<Memory> const& image,
                                  DynamicTensor<float, 3, Memory> const& text, Options const& options = {},
                                  Observer const& observe = {}) const {
     require_extent("Aggregator", "text.extent(1), the number of prompt templates,", text.extent(1),
@@ -144,15 +144,26 @@ class Aggregator {
       {
         Stage stage(context, "spatial aggregation", options.times);
         auto const guidance = layer.swin_block.project_guidance(context, pixels);
-        for_each_tile([&](std::size_t first, std::size_t count) {
-          auto const part = x.slice(first, count);
-          assign(context, part, layer.swin_block(context, part, guidance));
-        });
+        if constexpr (C::in_place) {
+          for_each_tile([&](std::size_t first, std::size_t count) {
+            auto const part = x.slice(first, count);
+            assign(context, part, layer.swin_block(context, part, guidance));
+          });
+        } else {
+          x = block_of_layers(
+              context, [&layer, guidance](auto const& c, auto const& v) { return layer.swin_block(c, v, guidance); },
+              x);
+        }
       }
       observe(name + "spatial", x);
       {
         Stage stage(context, "class aggregation", options.times);
-        x = layer.attention(context, x, text_guidance, options.pooling[index]);
+        x = block_of_layers(
+            context,
+            [&layer, text_guidance, pooling = options.pooling[index]](auto const& c, auto const& v) {
+              return layer.attention(c, v, text_guidance, pooling);
+            },
+            x);
       }
       observe(name + "class", x);
       ++index;
@@ -165,12 +176,22 @@ class Aggregator {
     observe("agg.dec_guidance1", guidance_1);
     result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
     for_each_tile([&](std::size_t first, std::size_t count) {
-      auto const y = decoder1(context, x.slice(first, count), guidance_0);  // [t, 2 S, 2 S, d0]
-      observe("dec.out1", y);
-      auto const z = decoder2(context, y, guidance_1);  // [t, 4 S, 4 S, d1]
-      observe("dec.out2", z);
+      auto const decode = [this, guidance_0, guidance_1](auto const& c, auto const& v, auto const& look) {
+        auto const y = decoder1(c, v, guidance_0);  // [t, 2 S, 2 S, d0]
+        look("dec.out1", y);
+        auto const z = decoder2(c, y, guidance_1);  // [t, 4 S, 4 S, d1]
+        look("dec.out2", z);
+        return head(c, z);
+      };
+      auto const tile_logits = [&] {
+        if constexpr (C::in_place) return decode(context, x.slice(first, count), observe);
+        else
+          return block_of_layers(
+              context, [decode](auto const& c, auto const& v) { return decode(c, v, Unobserved{}); },
+              x.slice(first, count));
+      }();
       auto const part = result.logits.slice(first, count);
-      assign(context, part, head(context, z).reshape(part.extents()));
+      assign(context, part, tile_logits.reshape(part.extents()));
     });
     observe("logits", result.logits);
     return result;
@@ -194,17 +215,16 @@ class Aggregator {
     return x.reshape(dynamic_extents<4>(1, x.extent(0), x.extent(1), x.extent(2)));
   }
 
-  template <class Exec>
-  static auto index_tensor(Context<Exec> const& context, std::vector<std::size_t> const& indices) {
+  template <execution_context C>
+  static auto index_tensor(C const& context, std::vector<std::size_t> const& indices) {
     Tensor<std::int32_t, dynamic_extents<1>> host(dynamic_extents<1>{indices.size()});
     for (std::size_t i = 0; i < indices.size(); ++i) host(i) = static_cast<std::int32_t>(indices[i]);
     return to_device(context, host);
   }
 
   /// The pad_len classes with the highest cosine anywhere (catseg 2), or all if there are no more. Ascending.
-  template <class Exec>
-  static std::vector<std::size_t> strongest_classes(Context<Exec> const& context,
-                                                    DynamicTensor<float, 4, Memory> const& cost) {
+  template <execution_context C>
+  static std::vector<std::size_t> strongest_classes(C const& context, DynamicTensor<float, 4, Memory> const& cost) {
     std::size_t const classes = cost.extent(0);
     if (classes <= Config.pad_len) {
       std::vector<std::size_t> all(classes);
@@ -217,8 +237,8 @@ class Aggregator {
   }
 
   /// [T, P, D] -> [T, D]: the mean over templates, divided by its norm.
-  template <class Exec>
-  static auto mean_over_templates(Context<Exec> const& context, DynamicTensor<float, 3, Memory> const& text) {
+  template <execution_context C>
+  static auto mean_over_templates(C const& context, DynamicTensor<float, 3, Memory> const& text) {
     std::size_t const classes = text.extent(0), templates = text.extent(1), depth = text.extent(2);
     if (templates == 1) return l2_normalize(context, text.reshape(dynamic_extents<2>(classes, depth)));
     return l2_normalize(context, mean_over_axis1(context, text));

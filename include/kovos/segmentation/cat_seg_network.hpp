@@ -32,9 +32,8 @@ class CatSegNetwork {
   ConvTranspose2d<Config.clip.vision.width, Config.decoder_guidance_dims[1], 4, float, Memory> upsample2;
 
   /// What the head needs of each view. pixels: [N, R, R, 3], normalised, R = clip_resolution.
-  template <class Exec, class Observer = Unobserved>
-  std::vector<ImageFeatures<Memory>> image_features(Context<Exec> const& context,
-                                                    DynamicTensor<float, 4, Memory> const& pixels,
+  template <execution_context C, class Observer = Unobserved>
+  std::vector<ImageFeatures<Memory>> image_features(C const& context, DynamicTensor<float, 4, Memory> const& pixels,
                                                     StageTimes* times = nullptr, Observer const& observe = {}) const {
     Stage stage(context, "image encoder", times);
     auto const encoded = clip_model.visual.encode_dense(context, pixels, Config.hooked_blocks, observe);

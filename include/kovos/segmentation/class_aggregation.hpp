@@ -41,8 +41,8 @@ class ReluMlp {
   Linear<Dim, Hidden, T, Memory> first;
   Linear<Hidden, Dim, T, Memory> second;
 
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x, Matrix<float const> residual) const {
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, Matrix<float const> residual) const {
     return second(context, first(context, x, Activation::relu), Activation::none, residual);
   }
 
@@ -68,8 +68,8 @@ class ClassAggregation {
   LayerNorm<Dim, T, Memory> norm2;
 
   /// x: [T, H, W, Dim], words: [T, Guide] -> [T, H, W, Dim]. pooling divides H and W: 1 at test time, 2 in training.
-  template <class Exec, class V, class W>
-  V operator()(Context<Exec> const& context, V const& x, W const& words, std::size_t pooling) const {
+  template <execution_context C, class V, class W>
+  V operator()(C const& context, V const& x, W const& words, std::size_t pooling) const {
     std::size_t const classes = x.extent(0);
     auto const pooled = average_pool2d(context, x, pooling);
     std::size_t const positions = pooled.extent(1) * pooled.extent(2);
@@ -89,15 +89,9 @@ class ClassAggregation {
       else return leading_axis_attention(context, q, k, v, Heads, padding);
     }();
     add_in_place(context, y, tokens);
-    // The perceptron four times as wide as the map would be the largest tensor of all: some classes at a time.
-    std::size_t const tile = std::max<std::size_t>(1, 8192 / positions);
-    for (std::size_t first = 0; first < classes; first += tile) {
-      auto const part = y.slice(first, std::min(tile, classes - first));
-      auto const flat = part.reshape(dynamic_extents<2>(part.size() / Dim, Dim));
-      add_in_place(context, flat, mlp(context, norm2(context, flat), {}));
-    }
+    auto const z = perceive(context, y);
     auto const result =
-        resize_bilinear(context, y.reshape(pooled.extents()), x.extent(1), x.extent(2), Alignment::corners);
+        resize_bilinear(context, z.reshape(pooled.extents()), x.extent(1), x.extent(2), Alignment::corners);
     add_in_place(context, result, x);
     return result;
   }
@@ -113,9 +107,27 @@ class ClassAggregation {
   }
 
  private:
+  /// x + mlp(norm2(x)). x: [T, P, Dim], overwritten where that is allowed. The perceptron four times as wide as the map
+  /// would be the largest tensor of all: some classes at a time.
+  template <execution_context C, class V>
+  V perceive(C const& context, V const& x) const {
+    auto const flat = [](V const& part) { return part.reshape(dynamic_extents<2>(part.size() / Dim, Dim)); };
+    if constexpr (C::in_place) {
+      std::size_t const classes = x.extent(0), tile = std::max<std::size_t>(1, 8192 / x.extent(1));
+      for (std::size_t first = 0; first < classes; first += tile) {
+        auto const part = flat(x.slice(first, std::min(tile, classes - first)));
+        add_in_place(context, part, mlp(context, norm2(context, part), {}));
+      }
+      return x;
+    } else {
+      auto const rows = flat(x);
+      return mlp(context, norm2(context, rows), as_matrix(rows)).reshape(x.extents());
+    }
+  }
+
   /// Key and value of the padding classes, and how many of them there are.
-  template <class Exec>
-  RepeatedKey<Memory> repeated_padding(Context<Exec> const& context, std::size_t classes) const {
+  template <execution_context C>
+  RepeatedKey<Memory> repeated_padding(C const& context, std::size_t classes) const {
     if (classes >= PadLen) return {};
     auto const token = norm1(context, copy_of(context, padding_tokens.dynamic()).reshape(dynamic_extents<2>(1, Dim)));
     auto const guidance = copy_of(context, padding_guidance.dynamic()).reshape(dynamic_extents<2>(1, Guide));

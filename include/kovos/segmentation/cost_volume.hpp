@@ -13,10 +13,9 @@ namespace kovos {
 /// The cosine between every pixel's image feature and every word's text feature (CAT-Seg equation 1; its code calls it
 /// correlation). image_features: [H, W, D], text_features: [T, P, D] with P prompt templates -> [T, H, W, P].
 /// Neither needs to be normalised. Throws ShapeError if D differs.
-template <class Exec>
-auto cost_volume(Context<Exec> const& context,
-                 DynamicTensor<float, 3, typename Exec::memory_space> const& image_features,
-                 DynamicTensor<float, 3, typename Exec::memory_space> const& text_features) {
+template <execution_context C>
+auto cost_volume(C const& context, DynamicTensor<float, 3, typename C::memory_space> const& image_features,
+                 DynamicTensor<float, 3, typename C::memory_space> const& text_features) {
   std::size_t const height = image_features.extent(0), width = image_features.extent(1),
                     depth = image_features.extent(2);
   std::size_t const classes = text_features.extent(0), templates = text_features.extent(1);

@@ -31,15 +31,15 @@ class SpatialAggregation {
   };
 
   /// appearance: [H * W, Guide], raw.
-  template <class Exec, class V>
-  Guidance project_guidance(Context<Exec> const& context, V const& appearance) const {
+  template <execution_context C, class V>
+  Guidance project_guidance(C const& context, V const& appearance) const {
     auto const normalised = guidance_norm(context, appearance);
     return {block_1.project_guidance(context, normalised), block_2.project_guidance(context, normalised)};
   }
 
   /// x: [T, H, W, Dim] -> [T, H, W, Dim]. A window as large as the map is not shifted.
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x, Guidance const& guidance) const {
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, Guidance const& guidance) const {
     std::size_t const shift = std::min(x.extent(1), x.extent(2)) <= Window ? 0 : Shift;
     return block_2(context, block_1(context, x, guidance.first, Window, 0), guidance.second, Window, shift);
   }

@@ -22,13 +22,10 @@ class DoubleConv {
   GroupNorm<Out / 16, Out, T, Memory> norm_4;
 
   /// x: [N, H, W, In] -> [N, H, W, Out].
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x) const {
-    auto const y = conv_0(context, x);
-    norm_1(context, y, true);
-    auto const z = conv_3(context, y);
-    norm_4(context, z, true);
-    return z;
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x) const {
+    auto const y = norm_1(context, conv_0(context, x), true);
+    return norm_4(context, conv_3(context, y), true);
   }
 
   template <class F>
@@ -48,8 +45,8 @@ class Up {
   DoubleConv<In, Out, T, Memory> conv;
 
   /// x: [N, H, W, In], guidance: [1, 2 H, 2 W, Guide] -> [N, 2 H, 2 W, Out].
-  template <class Exec, class V>
-  V operator()(Context<Exec> const& context, V const& x, V const& guidance) const {
+  template <execution_context C, class V>
+  V operator()(C const& context, V const& x, V const& guidance) const {
     return conv(context, up(context, x, guidance));
   }
 

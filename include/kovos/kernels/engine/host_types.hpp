@@ -81,6 +81,18 @@ struct HostKernels {
   void (*outer_product)(float* m, float const* a, float const* b, std::size_t n, std::size_t c);
   /// y = factor * sum_i a[i] * m[i, :].
   void (*row_times_matrix)(float* y, float const* a, float const* m, std::size_t n, std::size_t c, float factor);
+
+  /// dz = dy activation'(z).
+  void (*activation_gradient)(float const* z, float const* dy, float* dz, std::size_t count, Activation activation);
+  /// Adds to dx (if given), dw, db for each row of c floats.
+  void (*layer_norm_gradient)(float const* x, float const* dy, float const* weight, float* dx, float* dw, float* db,
+                              std::size_t rows, std::size_t c, float epsilon);
+  /// dw[c] += g (x - mean[c]), db[c] += g, where g = dy, or 0 where a ReLU has made y 0.
+  void (*group_norm_sums)(float const* x, float const* y, float const* dy, std::size_t rows, std::size_t c,
+                          float const* mean, bool relu, float* dw, float* db);
+  /// dx += g scale[c] + x slope[c] + offset[c], with g as above.
+  void (*group_norm_gradient)(float const* x, float const* y, float const* dy, std::size_t rows, std::size_t c,
+                              float const* scale, float const* slope, float const* offset, bool relu, float* dx);
 };
 
 }  // namespace kovos::detail

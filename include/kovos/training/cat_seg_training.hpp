@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kovos/autodiff/rules.hpp"
+#include "kovos/core/error.hpp"
+#include "kovos/core/image.hpp"
+#include "kovos/core/label_map.hpp"
+#include "kovos/segmentation/cat_seg_network.hpp"
+#include "kovos/training/losses.hpp"
+#include "kovos/training/parameters.hpp"
+
+namespace kovos {
+
+/// Which parameters of CLIP are trained along with the head (catseg 6.3, MODEL.SEM_SEG_HEAD.CLIP_FINETUNE).
+enum class FineTuning : std::uint8_t {
+  frozen,     ///< none
+  attention,  ///< query and value projections of both encoders: the released models
+  prompt,     ///< names with "prompt"; there are none unless a model has prompts
+  full,       ///< everything inside the transformers
+};
+
+/// Whether the module that owns this parameter is a normalisation or an embedding: their weights do not decay.
+inline bool is_norm_or_embedding(std::string_view name) {
+  for (std::string_view const part : {"norm", ".ln_", "double_conv.1.", "double_conv.4.", "token_embedding"})
+    if (name.find(part) != std::string_view::npos) return true;
+  return name.starts_with("ln_");
+}
+
+/// Learning-rate multiplier and weight decay of the authors' parameter groups (catseg 6.4), or nothing for a parameter
+/// that is frozen. name: the official key.
+struct CatSegParameterRule {
+  FineTuning fine_tuning = FineTuning::attention;
+  double clip_multiplier = 0.01;
+  double weight_decay = 1e-4;
+
+  std::optional<ParameterRule> operator()(std::string_view name) const {
+    auto const has = [name](std::string_view part) { return name.find(part) != std::string_view::npos; };
+    ParameterRule rule{1, is_norm_or_embedding(name) ? 0 : weight_decay};
+    auto const clip = name.find("clip_model.");
+    if (clip == std::string_view::npos) return rule;
+    rule.learning_rate_multiplier = clip_multiplier;
+    auto const inner = name.substr(clip + std::string_view("clip_model.").size());
+    if (inner.find("transformer") == std::string_view::npos) return std::nullopt;
+    bool const trains = fine_tuning == FineTuning::full ||
+                        (fine_tuning == FineTuning::attention && has("attn.") && (has("q_proj") || has("v_proj"))) ||
+                        (fine_tuning == FineTuning::prompt && has("prompt"));
+    return trains ? std::optional(rule) : std::nullopt;
+  }
+};
+
+/// One batch for CAT-Seg: pictures of clip_resolution x clip_resolution pixels with their labels, and the prompts of
+/// all classes, `num_templates` each, class by class.
+struct SegmentationBatch {
+  std::vector<Image> images;
+  std::vector<LabelMap> labels;
+};
+
+/// Pictures of equal size as the encoder wants them, before normalisation. -> [N, H, W, 3].
+/// Throws ShapeError if a picture has another size.
+template <class Exec>
+auto pixel_tensor(Context<Exec> const& context, std::span<Image const> images, std::size_t height, std::size_t width) {
+  Tensor<float, dynamic_extents<4>> host(dynamic_extents<4>(images.size(), height, width, 3));
+  std::size_t const size = height * width * 3;
+  for (std::size_t n = 0; n < images.size(); ++n) {
+    require<ShapeError>(images[n].height == height && images[n].width == width, "[pixel_tensor] picture ", n, " is ",
+                        images[n].height, " x ", images[n].width, ", expected ", height, " x ", width);
+    for (std::size_t i = 0; i < size; ++i) host.data()[n * size + i] = static_cast<float>(images[n].pixels[i]);
+  }
+  return to_device(context, host);
+}
+
+/// The pooling of class aggregation that the models are trained with.
+template <CatSegConfig Config>
+constexpr auto training_pooling() {
+  std::array<std::size_t, Config.num_layers> pooling{};
+  pooling.fill(Config.grid() % 2 == 0 ? 2 : 1);
+  return pooling;
+}
+
+/// The loss of CAT-Seg on a batch: the mean over its pictures (catseg 6.2). Both encoders run inside the tape.
+/// observe("logits", [T, 4 S, 4 S]) is called for each picture. -> [1].
+template <CatSegConfig Config, class T, class Exec, Recompute Policy, class Observer = Unobserved>
+auto cat_seg_loss(Tape<Exec, Policy> const& tape, CatSegNetwork<Config, T, typename Exec::memory_space> const& network,
+                  SegmentationBatch const& batch, std::span<std::vector<std::int32_t> const> prompts,
+                  Observer const& observe = {}) {
+  using Memory = typename Exec::memory_space;
+  auto const& context = tape.context();
+  std::size_t const side = Config.clip_resolution;
+  require<DataError>(!batch.images.empty() && batch.images.size() == batch.labels.size(),
+                     "[cat_seg_loss] the batch has ", batch.images.size(), " pictures and ", batch.labels.size(),
+                     " label maps");
+  auto const& mean = Config.test.pixel_mean;
+  auto const& deviation = Config.test.pixel_std;
+  auto const pixels = normalize_channels(tape, pixel_tensor(context, std::span(batch.images), side, side),
+                                         Kokkos::Array<float, 3>{mean[0], mean[1], mean[2]},
+                                         Kokkos::Array<float, 3>{deviation[0], deviation[1], deviation[2]});
+  auto const views = network.image_features(tape, pixels);
+  auto const encoded = l2_normalize(tape, network.clip_model.text.encode(tape, prompts));
+  auto const text = encoded.reshape(
+      dynamic_extents<3>(prompts.size() / Config.num_templates, Config.num_templates, encoded.extent(1)));
+
+  typename Aggregator<Config, float, Memory>::Options options;
+  options.pooling = training_pooling<Config>();
+  options.class_tile = text.extent(0);
+  auto const total = tape.template tensor<float>(1);
+  fill(context, total, 0.0f);
+  for (std::size_t n = 0; n < views.size(); ++n) {
+    auto const result = network.transformer(tape, views[n], text, options);
+    observe("logits", result.logits);
+    auto const& map = batch.labels[n];
+    require<ShapeError>(map.height == side && map.width == side, "[cat_seg_loss] label map ", n, " is ", map.height,
+                        " x ", map.width, ", expected ", side, " x ", side);
+    auto labels = map;
+    if (result.classes.size() < text.extent(0)) {  // the classes that were pruned have no logits
+      std::vector<std::uint16_t> place(text.extent(0), LabelMap::unknown);
+      for (std::size_t i = 0; i < result.classes.size(); ++i) place[result.classes[i]] = static_cast<std::uint16_t>(i);
+      for (auto& label : labels.labels)
+        if (label != LabelMap::unknown) label = place[label];
+    }
+    add_in_place(tape, total,
+                 segmentation_loss(tape, result.logits, label_tensor(context, labels), side, side,
+                                   1.0 / static_cast<double>(views.size())));
+  }
+  return total;
+}
+
+}  // namespace kovos

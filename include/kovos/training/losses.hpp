@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "kovos/autodiff/rules.hpp"
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/core/label_map.hpp"
+#include "kovos/kernels/cosine_similarity.hpp"
+#include "kovos/kernels/resample.hpp"
+
+namespace kovos {
+
+namespace detail {
+
+/// Replaces logits z [classes, pixels] by the gradient of their binary cross-entropy and writes the loss of each row of
+/// `run` pixels. The target of class first + t is 1 where the label is that class; pixels without a label are negatives
+/// of every class, as in the authors' code.
+template <class Exec>
+void sigmoid_cross_entropy_rows(Context<Exec> const& context, float* z, std::int32_t const* labels, std::size_t first,
+                                std::size_t rows, std::size_t run, std::size_t pixels, double* losses) {
+  for_each_index(
+      context, "kovos::sigmoid_cross_entropy", rows, KOKKOS_LAMBDA(std::size_t row) {
+        auto const target = static_cast<std::int32_t>(first + row * run / pixels);
+        std::size_t const offset = row * run % pixels;
+        double sum = 0;
+        for (std::size_t i = 0; i < run; ++i) {
+          float& x = z[row * run + i];
+          float const y = labels[offset + i] == target ? 1.0f : 0.0f;
+          float const e = Kokkos::exp(x < 0 ? x : -x);
+          sum += static_cast<double>((x > 0 ? x : 0.0f) - x * y + Kokkos::log1p(e));
+          x = (x < 0 ? e : 1.0f) / (1.0f + e) - y;
+        }
+        losses[row] = sum;
+      });
+}
+
+template <class Exec>
+void scale(Context<Exec> const& context, float const* x, float const* factor, std::size_t size, float* g) {
+  for_each_index(
+      context, "kovos::scale", size, KOKKOS_LAMBDA(std::size_t i) { g[i] += *factor * x[i]; });
+}
+
+/// Half of the contrastive loss: row i of logits = exp(scale) c [n, n] should choose column i. Adds the gradient of the
+/// loss to dc and writes each row's loss and its derivative by the scale. With `flip` columns take the part of rows.
+template <class Exec>
+void contrastive_rows(Context<Exec> const& context, float const* c, std::size_t n, float const* scale, bool flip,
+                      float* dc, double* losses, double* slopes) {
+  for_each_index(
+      context, "kovos::contrastive_loss", n, KOKKOS_LAMBDA(std::size_t i) {
+        std::size_t const start = flip ? i : i * n, stride = flip ? n : 1;
+        float const factor = Kokkos::exp(*scale);
+        float top = c[start];
+        for (std::size_t j = 1; j < n; ++j) top = c[start + j * stride] > top ? c[start + j * stride] : top;
+        double total = 0;
+        for (std::size_t j = 0; j < n; ++j)
+          total += static_cast<double>(Kokkos::exp(factor * (c[start + j * stride] - top)));
+        double slope = 0;
+        double const share = 0.5 / static_cast<double>(n);
+        for (std::size_t j = 0; j < n; ++j) {
+          float const x = c[start + j * stride];
+          double const p = static_cast<double>(Kokkos::exp(factor * (x - top))) / total;
+          double const d = share * (p - (i == j ? 1.0 : 0.0)) * static_cast<double>(factor);
+          dc[start + j * stride] += static_cast<float>(d);
+          slope += d * static_cast<double>(x);
+        }
+        losses[i] = share * (Kokkos::log(total) - static_cast<double>(factor * (c[start + i * stride] - top)));
+        slopes[i] = slope;
+      });
+}
+
+/// The sum of doubles in device memory, in order.
+template <class Exec>
+double ordered_sum(Context<Exec> const& context, DynamicTensor<double, 1, typename Exec::memory_space> const& x) {
+  auto const host = to_host(context, x);
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) sum += host.data()[i];
+  return sum;
+}
+
+}  // namespace detail
+
+/// The labels of a picture as the losses read them: class indices, -1 for pixels without a class. [H * W].
+template <class Exec>
+auto label_tensor(Context<Exec> const& context, LabelMap const& labels) {
+  Tensor<std::int32_t, dynamic_extents<1>> host(dynamic_extents<1>{labels.labels.size()});
+  for (std::size_t i = 0; i < host.size(); ++i)
+    host.data()[i] = labels.labels[i] == LabelMap::unknown ? -1 : static_cast<std::int32_t>(labels.labels[i]);
+  return to_device(context, host);
+}
+
+/// The authors' loss (catseg 6.2): logits are resized bilinearly to the labels, then the mean over classes and pixels
+/// of the binary cross-entropy with the one-hot labels; pixels without a label stay in it as negatives of all classes.
+/// logits: [T, h, w], labels: [height * width] of label_tensor -> [1], times weight.
+/// The gradient is formed in the forward pass, some classes at a time, so that no map of all classes in full size
+/// exists. Throws ShapeError if the number of labels is another.
+template <class Exec, Recompute Policy>
+auto segmentation_loss(Tape<Exec, Policy> const& tape,
+                       DynamicTensor<float, 3, typename Exec::memory_space> const& logits,
+                       DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& labels, std::size_t height,
+                       std::size_t width, double weight = 1) {
+  auto const& context = tape.context();
+  std::size_t const classes = logits.extent(0), h = logits.extent(1), w = logits.extent(2), pixels = height * width;
+  require_extent("segmentation_loss", "labels", labels.size(), pixels);
+  require<ShapeError>(classes > 0 && pixels > 0, "[segmentation_loss] there are no classes or no pixels");
+  auto const slopes = context.template tensor<float>(classes, h, w);
+  fill(context, slopes, 0.0f);
+  auto const losses = context.template tensor<double>(classes * height);
+  auto const rows = detail::transposed_linear_taps(h, height, Alignment::half_pixel);
+  auto const columns = detail::transposed_linear_taps(w, width, Alignment::half_pixel);
+  bool const resizes = h != height || w != width;
+  std::size_t const tile = std::max<std::size_t>(1, (std::size_t{1} << 20) / pixels);
+  for (std::size_t first = 0; first < classes; first += tile) {
+    std::size_t const count = std::min(tile, classes - first);
+    auto const part = logits.slice(first, count).reshape(dynamic_extents<4>(count, h, w, 1));
+    auto const full = resizes ? resize_bilinear(context, part, height, width) : copy_of(context, part);
+    detail::sigmoid_cross_entropy_rows(context, full.data(), labels.data(), first, count * height, width, pixels,
+                                       losses.data() + first * height);
+    float* const to = slopes.data() + first * h * w;
+    if (resizes) detail::resize_gradient(context, rows, columns, full.data(), count, h, w, height, width, 1, to);
+    else detail::add_to(context, full.data(), full.size(), to);
+  }
+  double const share = weight / (static_cast<double>(classes) * static_cast<double>(pixels));
+  auto const loss = tape.template tensor<float>(1);
+  fill(context, loss, static_cast<float>(detail::ordered_sum(context, losses) * share));
+  auto const dlogits = tape.gradient_of(logits.data());
+  tape.record(loss.data(), {dlogits}, {}, [dlogits, slopes, share](auto const& t, float* dy) {
+    auto const seed = t.context().template tensor<float>(1);
+    fill(t.context(), seed, 0.0f);
+    auto const factor = t.context().template tensor<float>(1);
+    fill(t.context(), factor, static_cast<float>(share));
+    detail::scale(t.context(), factor.data(), dy, 1, seed.data());
+    detail::scale(t.context(), slopes.data(), seed.data(), slopes.size(), dlogits.accumulate(t.context()));
+  });
+  return loss;
+}
+
+/// CLIP's loss (Radford et al. 2021, figure 3): the symmetric cross-entropy of exp(logit_scale) times the cosines of N
+/// pictures and their N captions. images, texts: [N, D], not normalised; logit_scale: one element, a logarithm -> [1].
+/// Throws ShapeError if the extents differ.
+template <class Exec, Recompute Policy, class Scale>
+auto contrastive_loss(Tape<Exec, Policy> const& tape,
+                      DynamicTensor<float, 2, typename Exec::memory_space> const& images,
+                      DynamicTensor<float, 2, typename Exec::memory_space> const& texts, Scale const& logit_scale) {
+  auto const& context = tape.context();
+  std::size_t const n = images.extent(0);
+  require_extent("contrastive_loss", "texts.extent(0)", texts.extent(0), n);
+  require_extent("contrastive_loss", "logit_scale", logit_scale.size(), 1);
+  require<ShapeError>(n > 0, "[contrastive_loss] the batch is empty");
+  auto const cosines = cosine_similarity(tape, images, texts);  // [N, N]
+  auto const slopes = context.template tensor<float>(n, n);
+  fill(context, slopes, 0.0f);
+  auto const losses = context.template tensor<double>(2 * n), scales = context.template tensor<double>(2 * n);
+  for (bool const flip : {false, true})
+    detail::contrastive_rows(context, cosines.data(), n, logit_scale.data(), flip, slopes.data(),
+                             losses.data() + (flip ? n : 0), scales.data() + (flip ? n : 0));
+  auto const loss = tape.template tensor<float>(1);
+  fill(context, loss, static_cast<float>(detail::ordered_sum(context, losses)));
+  auto const dcosines = tape.gradient_of(cosines.data()), dscale = tape.gradient_of(logit_scale.data());
+  auto const slope = context.template tensor<float>(1);
+  fill(context, slope, static_cast<float>(detail::ordered_sum(context, scales)));
+  tape.record(loss.data(), {dcosines, dscale}, {}, [=](auto const& t, float* dy) {
+    if (dcosines) detail::scale(t.context(), slopes.data(), dy, slopes.size(), dcosines.accumulate(t.context()));
+    if (dscale) detail::scale(t.context(), slope.data(), dy, 1, dscale.accumulate(t.context()));
+  });
+  return loss;
+}
+
+}  // namespace kovos

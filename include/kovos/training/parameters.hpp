@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kovos/autodiff/tape.hpp"
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/nn/parameter.hpp"
+
+namespace kovos {
+
+/// How one parameter is trained.
+struct ParameterRule {
+  double learning_rate_multiplier = 1;
+  double weight_decay = 0;
+};
+
+/// One parameter inside the flat arrays.
+struct TrainedParameter {
+  std::string name;
+  std::vector<std::size_t> shape;
+  std::size_t offset = 0;
+  std::size_t size = 0;
+  ParameterRule rule;
+};
+
+/// The parameters of a network that are trained: their fp32 values and gradients, each in one flat array. The network's
+/// own parameters become slices of `values`, so that it sees every step at once; where it stores bf16, it gets a
+/// rounded copy and the values here are the master weights (Micikevicius et al. 2018). Frozen parameters stay as they
+/// are.
+template <class Exec = Kokkos::DefaultExecutionSpace>
+class TrainedParameters {
+ public:
+  using Memory = typename Exec::memory_space;
+  using Flat = DynamicTensor<float, 1, Memory>;
+
+  /// rule(name) -> std::optional<ParameterRule>, empty for a parameter that is frozen.
+  /// Throws CheckpointError if a parameter has no values yet.
+  template <class Network, class Rule>
+  TrainedParameters(Context<Exec> const& context, Network& network, Rule const& rule) : context_(context) {
+    std::size_t total = 0;
+    auto measure = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
+      std::optional<ParameterRule> const how = rule(name);
+      if (!how) return;
+      require<CheckpointError>(!parameter.empty(), "[TrainedParameters] ", name, " has no values to start from");
+      list_.push_back({name, {E...}, total, parameter.size(), *how});
+      total += (parameter.size() + alignment - 1) / alignment * alignment;
+    };
+    network.visit(measure, "");
+    values_ = Flat(dynamic_extents<1>{total});
+    gradients_ = Flat(dynamic_extents<1>{total});
+    fill(context_, values_, 0.0f);
+    fill(context_, gradients_, 0.0f);
+
+    std::size_t next = 0;
+    auto bind = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
+      if (next == list_.size() || list_[next].name != name) return;
+      auto const& entry = list_[next++];
+      Flat const slot = values_.slice(entry.offset, entry.size);
+      assign(context_, slot, copy_of(context_, parameter).reshape(dynamic_extents<1>{entry.size}));
+      if constexpr (std::is_same_v<T, float>) {
+        parameter = Tensor<T const, Extents<E...>, M>(slot.data(), Extents<E...>{}, values_.owner());
+      } else {
+        Tensor<T, Extents<E...>, M> half{Extents<E...>{}};
+        parameter = Tensor<T const, Extents<E...>, M>(half.data(), half.extents(), half.owner());
+        halves_.push_back({half.reshape(dynamic_extents<1>{entry.size}), entry.offset});
+      }
+    };
+    network.visit(bind, "");
+    context_.fence();
+  }
+
+  std::vector<TrainedParameter> const& list() const { return list_; }
+  Flat const& values() const { return values_; }
+  Flat const& gradients() const { return gradients_; }
+
+  /// Differentiates with respect to all of them.
+  template <Recompute Policy>
+  void watch(Tape<Exec, Policy> const& tape) const {
+    for (auto const& entry : list_)
+      tape.watch(values_.slice(entry.offset, entry.size), gradients_.slice(entry.offset, entry.size));
+    for (auto const& half : halves_) tape.watch(half.copy, gradients_.slice(half.offset, half.copy.size()));
+  }
+
+  void clear_gradients() const { fill(context_, gradients_, 0.0f); }
+
+  /// Rounds the master weights into the network's bf16 copies; after every change of `values`.
+  void publish() const {
+    for (auto const& half : halves_) round(context_, values_.data() + half.offset, half.copy);
+  }
+
+ private:
+  static constexpr std::size_t alignment = 16;
+  struct Half {
+    DynamicTensor<bf16, 1, Memory> copy;
+    std::size_t offset;
+  };
+
+ public:  // nvcc wants device code in public functions
+  static void round(Context<Exec> const& context, float const* from, DynamicTensor<bf16, 1, Memory> const& to) {
+    auto* const out = to.data();
+    detail::for_each_index(
+        context, "kovos::round", to.size(), KOKKOS_LAMBDA(std::size_t i) { out[i] = bf16(from[i]); });
+  }
+
+ private:
+  Context<Exec> context_;
+  std::vector<TrainedParameter> list_;
+  std::vector<Half> halves_;
+  Flat values_, gradients_;
+};
+
+}  // namespace kovos
