@@ -23,6 +23,7 @@ class SceneCaptioner {
 
   std::string caption() {
     choose_objects();
+    place_is_told_ = random_.chance(0.85);
     std::string const text = body();
     static constexpr std::string_view openings[] = {"", "", "", "a photo of ", "a picture of ", "an image of "};
     return std::string(openings[random_.below(std::size(openings))]) + text;
@@ -64,8 +65,8 @@ class SceneCaptioner {
   std::string body() {
     if (named_.empty()) return backgrounds();
     if (random_.chance(0.12)) {
-      std::string const first = backgrounds();
-      return first + (random_.chance(0.5) ? " and " : " with ") + listing(0);
+      std::string const first = backgrounds() + (random_.chance(0.5) ? " and " : " with ");
+      return first + listing(0);
     }
     std::string text;
     if (named_.size() == 2 && scene_.objects.size() == 2 && shape_of(*named_[0]) == shape_of(*named_[1]) &&
@@ -101,7 +102,7 @@ class SceneCaptioner {
     std::string const first(word(scene_surface_words[surface_of(*named_[0])]));
     if (surface_of(*named_[0]) == surface_of(*named_[1])) return "two " + first + " " + plural;
     return "two " + plural + ", one " + first + " and one " +
-           std::string(word(scene_surface_words[surface_of(*named_[1])])) + (place_follows() ? "," : "");
+           std::string(word(scene_surface_words[surface_of(*named_[1])])) + (place_is_told_ ? "," : "");
   }
 
   /// What the first is to the second, with spaces around it; empty where nothing is clear.
@@ -132,18 +133,11 @@ class SceneCaptioner {
     std::string text = stuff_phrase(scene_.stuff.back());
     if (scene_.stuff.size() == 1 || random_.chance(0.3)) return text;
     bool const open = scene_.stuff.front() == scene_stuff_class(sky);
-    return text + (open ? " under " : " before ") + stuff_phrase(scene_.stuff.front());
-  }
-
-  bool place_follows() {
-    place_is_told_ = random_.chance(0.85);
-    place_decided_ = true;
-    return place_is_told_;
+    return text + (open ? " under " : " in front of ") + stuff_phrase(scene_.stuff.front());
   }
 
   /// " on grass under the sky": where the objects are, or nothing.
   std::string place() {
-    if (!place_decided_) place_follows();
     if (!place_is_told_) return {};
     auto const behind = [&](std::size_t stuff) {
       if (stuff == scene_stuff_class(sky)) return scene_.stuff.size() == 1 ? " in " : " under ";
@@ -160,7 +154,7 @@ class SceneCaptioner {
   Scene const& scene_;
   SceneRandom& random_;
   std::vector<SceneObject const*> named_;
-  bool place_decided_ = false, place_is_told_ = false;
+  bool place_is_told_ = false;
 };
 
 }  // namespace kovos::detail

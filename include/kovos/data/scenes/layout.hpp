@@ -95,7 +95,7 @@ inline void sample_object_look(ObjectLook& look, SceneRandom& random) {
   do {
     look.colours[0] = scene_colours[random.below(8)];
     look.colours[1] = scene_colours[random.below(8)];
-  } while (std::abs(luma(look.colours[0]) - luma(look.colours[1])) < 85);
+  } while (std::abs(luma(look.colours[0]) - luma(look.colours[1])) < 75);
   double const angle =
       look.surface == checkered ? random.between(-0.2, 0.2) : random.between(0, 2) * std::numbers::pi / 2;
   bool const aligned = look.shape == cube && look.surface != striped;
@@ -108,10 +108,11 @@ inline void sample_object_look(ObjectLook& look, SceneRandom& random) {
 /// Remembers roughly who is seen where, so that nobody is hidden too much.
 class Occupancy {
  public:
-  /// Adds the object in front unless it would hide more than 58 % of another or be too small itself.
+  /// Adds the object in front unless it would hide too much of another (of a pattern more must show than of a colour)
+  /// or be too small itself.
   bool place(ObjectLook const& look) {
     std::vector<std::size_t> cells;
-    std::vector<std::size_t> hidden(total_.size(), 0);
+    std::vector<std::size_t> hidden(visible_.size(), 0);
     for (std::size_t row = 0; row < grid; ++row)
       for (std::size_t column = 0; column < grid; ++column) {
         double const x = (static_cast<double>(column) + 0.5) / grid - look.x;
@@ -119,24 +120,27 @@ class Occupancy {
         if (x * x + y * y > 0.36 * look.size * look.size) continue;
         double const u = (x * look.cosine + y * look.sine) * 2 / look.size;
         double const v = (y * look.cosine - x * look.sine) * 2 / look.size;
-        if (!object_at(look, {0, 0, 1}, u, v).inside) continue;
-        cells.push_back(row * grid + column);
-        if (owner_[cells.back()] != 0) ++hidden[owner_[cells.back()] - 1];
+        bool const inside = object_at(look, {0, 0, 1}, u, v).inside;
+        std::size_t const cell = row * grid + column;
+        if (inside) cells.push_back(cell);
+        bool const in_hole = look.shape == ring && u * u + v * v < 0.5;  // what only peeps through cannot be told
+        if ((inside || in_hole) && owner_[cell] != 0) ++hidden[owner_[cell] - 1];
       }
     if (cells.size() < grid * grid / 60) return false;
     for (std::size_t k = 0; k < hidden.size(); ++k)
-      if (static_cast<double>(visible_[k] - hidden[k]) < 0.42 * static_cast<double>(total_[k])) return false;
+      if (static_cast<double>(visible_[k] - hidden[k]) < needed_[k]) return false;
     for (std::size_t k = 0; k < hidden.size(); ++k) visible_[k] -= hidden[k];
-    total_.push_back(cells.size());
+    needed_.push_back((look.surface < first_pattern ? 0.45 : 0.6) * static_cast<double>(cells.size()));
     visible_.push_back(cells.size());
-    for (auto const cell : cells) owner_[cell] = static_cast<std::uint8_t>(total_.size());
+    for (auto const cell : cells) owner_[cell] = static_cast<std::uint8_t>(visible_.size());
     return true;
   }
 
  private:
   static constexpr std::size_t grid = 32;
   std::array<std::uint8_t, grid * grid> owner_{};  // number of the object, from 1
-  std::vector<std::size_t> total_, visible_;       // cells
+  std::vector<double> needed_;                     // cells
+  std::vector<std::size_t> visible_;               // cells
 };
 
 inline std::size_t sample_object_class(SceneRandom& random, SceneVocabulary vocabulary, ObjectLook const* previous) {
@@ -171,8 +175,8 @@ inline void sample_objects(SceneLayout& layout, SceneRandom& random, SceneVocabu
         sample_object_class(random, vocabulary, layout.objects.empty() ? nullptr : &layout.objects.back());
     look.surface = index / scene_shapes;
     look.shape = index % scene_shapes;
-    bool const needs_room = look.surface >= first_pattern || look.shape == cube;
-    look.size = needs_room ? std::max(0.3, place.size) : place.size;
+    bool const patterned = look.surface >= first_pattern;  // must be large enough to be read
+    look.size = std::max(place.size, !patterned ? 0.22 : look.shape == star || look.shape == ring ? 0.36 : 0.3);
     look.y = place.bottom - look.size / 2;
     sample_object_look(look, random);
     for (int attempt = 0; attempt < 12; ++attempt) {

@@ -134,19 +134,19 @@ class ScenePainter {
       }
   }
 
-  /// The light under a 3 x 3 binomial window, edges repeated.
+  /// The light under a window of 3 x 3 pixels, edges repeated.
   std::vector<Colour> blurred() const {
     std::vector<Colour> across(light_.size()), both(light_.size());
     for (std::size_t y = 0; y < side_; ++y)
       for (std::size_t x = 0; x < side_; ++x) {
         Colour const* const row = light_.data() + y * side_;
-        across[y * side_ + x] = (row[x == 0 ? 0 : x - 1] + row[std::min(x + 1, side_ - 1)]) * 0.25 + row[x] * 0.5;
+        across[y * side_ + x] = (row[x == 0 ? 0 : x - 1] + row[std::min(x + 1, side_ - 1)]) * 0.17 + row[x] * 0.66;
       }
     for (std::size_t y = 0; y < side_; ++y)
       for (std::size_t x = 0; x < side_; ++x) {
         std::size_t const above = y == 0 ? 0 : y - 1, below = std::min(y + 1, side_ - 1);
         both[y * side_ + x] =
-            (across[above * side_ + x] + across[below * side_ + x]) * 0.25 + across[y * side_ + x] * 0.5;
+            (across[above * side_ + x] + across[below * side_ + x]) * 0.17 + across[y * side_ + x] * 0.66;
       }
     return both;
   }

@@ -99,7 +99,7 @@ inline SurfacePoint cylinder_at(Light const& light, double u, double v) {
           0.35 * specular(1 - std::abs(e - 0.8 * light.x))};
 }
 
-inline SurfacePoint star_at(Light const& light, double u, double v) {
+inline SurfacePoint star_at(ObjectLook const& look, Light const& light, double u, double v) {
   static constexpr double tips[5][2] = {{0, -1},
                                         {0.95105651629515357, -0.30901699437494742},
                                         {0.58778525229247313, 0.80901699437494742},
@@ -121,7 +121,8 @@ inline SurfacePoint star_at(Light const& light, double u, double v) {
   if (std::abs(side) >= slope * (1 - along)) return {};
   double const sign = side < 0 ? -1 : 1;
   double const nx = -sign * tips[tip][1] + slope * tips[tip][0], ny = sign * tips[tip][0] + slope * tips[tip][1];
-  return {true, u, v, 0.86 + 0.26 * (nx * light.x + ny * light.y), 0};
+  double const relief = look.surface < first_pattern ? 0.26 : 0.12;  // patterns read best on flat ground
+  return {true, u, v, 0.88 + relief * (nx * light.x + ny * light.y), 0};
 }
 
 inline SurfacePoint ring_at(ObjectLook const& look, Light const& light, double u, double v) {
@@ -160,7 +161,7 @@ inline SurfacePoint object_at(ObjectLook const& look, Light const& light, double
     case cylinder:
       return cylinder_at(light, u, v);
     case star:
-      return star_at(light, u, v);
+      return star_at(look, light, u, v);
     case ring:
       return ring_at(look, light, u, v);
     default:
@@ -181,7 +182,8 @@ inline std::size_t pattern_at(ObjectLook const& look, SurfacePoint const& point)
   double const p = (point.p * look.pattern_cosine + point.q * look.pattern_sine) / scale;
   double const q = (point.q * look.pattern_cosine - point.p * look.pattern_sine) / scale;
   if (look.surface == striped) return static_cast<std::size_t>(floor_of(p / 0.33 + look.pattern_phase)) & 1;
-  if (look.surface == checkered) return static_cast<std::size_t>(floor_of(p / 0.5) + floor_of(q / 0.5)) & 1;
+  double const cell = look.shape == star ? 0.36 : 0.5;
+  if (look.surface == checkered) return static_cast<std::size_t>(floor_of(p / cell) + floor_of(q / cell)) & 1;
   double const row = q / 0.56 + look.pattern_phase;
   double const column = p / 0.62 + 0.5 * (floor_of(row) & 1);
   double const across = (column - floor_of(column) - 0.5) * 0.62, down = (row - floor_of(row) - 0.5) * 0.56;

@@ -31,10 +31,10 @@ struct StuffLook {
 inline StuffLook sample_stuff_look(std::size_t stuff, SceneRandom& random) {
   static constexpr Colour base[scene_stuffs] = {{70, 138, 222},  {92, 146, 52},   {30, 92, 138},
                                                 {214, 186, 132}, {152, 72, 54},   {168, 112, 62},
-                                                {236, 241, 248}, {134, 132, 128}, {0, 0, 0}};
+                                                {236, 240, 246}, {134, 132, 128}, {0, 0, 0}};
   static constexpr Colour second[scene_stuffs] = {{188, 218, 246}, {150, 168, 66},  {104, 172, 192},
                                                   {232, 210, 164}, {196, 188, 176}, {122, 76, 38},
-                                                  {190, 208, 236}, {58, 55, 50},    {0, 0, 0}};
+                                                  {184, 198, 222}, {58, 55, 50},    {0, 0, 0}};
   static constexpr Colour tiles[] = {{140, 196, 190}, {230, 216, 182}, {160, 190, 218}, {212, 176, 172}};
   StuffLook look;
   look.stuff = stuff;
@@ -105,10 +105,13 @@ inline Colour wood_colour(StuffLook const& look, double x, double y) {
 }
 
 inline Colour snow_colour(StuffLook const& look, double x, double y) {
-  double const drift = 0.7 * value_noise(x / 24, y / 9, look.seed) + 0.3 * value_noise(x / 8, y / 4, look.seed + 1);
-  double const sparkle = lattice_value(floor_of(x), floor_of(y), look.seed + 2);
-  double const shade = smoothstep(0.4, 0.85, drift) * (0.5 + 0.5 * look.amount);
-  return mix(look.base, look.second, shade) + Colour{16, 15, 12} * (sparkle > 0.95 ? 1 : 0);
+  auto const height = [&](double s, double t) {
+    return 0.7 * value_noise(s / 11, t / 5, look.seed) + 0.3 * value_noise(s / 4, t / 2.5, look.seed + 1);
+  };
+  double const slope = height(x, y) - height(x - 1.2, y - 1.2);  // bumps, lit from one side
+  double const grain = lattice_value(floor_of(x * 1.3), floor_of(y * 1.3), look.seed + 2);
+  double const shade = smoothstep(-0.1, 0.22, slope) * (0.6 + 0.4 * look.amount);
+  return mix(look.base, look.second, shade) * (0.98 + 0.03 * grain) + Colour{12, 12, 10} * (grain > 0.96 ? 1 : 0);
 }
 
 inline Colour cobble_colour(StuffLook const& look, double x, double y) {
