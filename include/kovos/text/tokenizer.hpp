@@ -52,6 +52,20 @@ inline std::size_t end_of_piece(std::u32string_view text, std::size_t i) {
   return end;
 }
 
+/// Calls visit(piece) for every piece of a cleaned text, in order.
+template <class Visit>
+void for_each_piece(std::u32string_view cleaned, Visit const& visit) {
+  for (std::size_t i = 0; i < cleaned.size();) {
+    if (between_pieces(cleaned[i])) {
+      ++i;
+      continue;
+    }
+    std::size_t const end = end_of_piece(cleaned, i);
+    visit(cleaned.substr(i, end - i));
+    i = end;
+  }
+}
+
 /// Byte-pair encoding of one piece, appended to `ids`: as long as neighbours can merge, those with the smallest number
 /// do, from the left. A queue keeps that at n log n, also for words of megabytes.
 inline void encode_piece(Vocabulary const& vocabulary, std::string_view piece, std::vector<std::int32_t>& ids) {
@@ -109,13 +123,7 @@ class Tokenizer {
   std::vector<std::int32_t> encode(std::string_view text) const {
     std::u32string const cleaned = decode_utf8(clean_text(text));
     std::vector<std::int32_t> ids;
-    for (std::size_t i = 0; i < cleaned.size();) {
-      if (detail::between_pieces(cleaned[i])) {
-        ++i;
-        continue;
-      }
-      std::size_t const end = detail::end_of_piece(cleaned, i);
-      std::u32string_view const piece = std::u32string_view(cleaned).substr(i, end - i);
+    detail::for_each_piece(cleaned, [&](std::u32string_view piece) {
       if (piece == U"<|startoftext|>") {
         ids.push_back(vocabulary_->start());
       } else if (piece == U"<|endoftext|>") {
@@ -123,8 +131,7 @@ class Tokenizer {
       } else {
         detail::encode_piece(*vocabulary_, encode_utf8(piece), ids);
       }
-      i = end;
-    }
+    });
     return ids;
   }
 

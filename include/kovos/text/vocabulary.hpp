@@ -88,6 +88,7 @@ inline std::string gunzip(std::string_view packed, std::string_view file, std::s
 class Vocabulary {
  public:
   static constexpr std::size_t full_merges = 48894;
+  static constexpr std::size_t longest_symbol = 1024;  // bytes
 
   /// From the text of a merges file: an optional line with "#version", then two symbols and a blank between them per
   /// line. `file` names the text in messages. Throws TextError naming the line.
@@ -291,8 +292,6 @@ class Vocabulary {
     }
     return result;
   }
-
-  static constexpr std::size_t longest_symbol = 1024;
 
   std::vector<std::string> symbols_;
   std::vector<std::pair<std::int32_t, std::int32_t>> merges_;
