@@ -35,6 +35,7 @@ void add_classify(CLI::App& app, Machine& machine, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_convert(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
+void add_scenes(CLI::App& app, Action& action);
 
 /// --device and --threads.
 inline void add_machine_options(CLI::App& command, Machine& machine) {

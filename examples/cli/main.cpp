@@ -34,6 +34,7 @@ int run(int argc, char** argv) {
   add_inspect(app, action);
   add_convert(app, action);
   add_info(app, action);
+  add_scenes(app, action);
   try {
     app.parse(argc, argv);
   } catch (CLI::ParseError const& error) {

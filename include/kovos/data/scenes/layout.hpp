@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -153,7 +154,8 @@ inline std::size_t sample_object_class(SceneRandom& random, SceneVocabulary voca
   }
 }
 
-inline void sample_objects(SceneLayout& layout, SceneRandom& random, SceneVocabulary vocabulary, std::size_t most) {
+inline void sample_objects(SceneLayout& layout, SceneRandom& random, SceneVocabulary vocabulary, std::size_t most,
+                           std::optional<std::size_t> wanted) {
   static constexpr double largest[] = {0.6, 0.56, 0.46, 0.4};
   std::size_t const draw = random.below(20);
   std::size_t const count = std::min(most, std::size_t{1} + (draw >= 6) + (draw >= 13) + (draw >= 17));
@@ -171,8 +173,9 @@ inline void sample_objects(SceneLayout& layout, SceneRandom& random, SceneVocabu
   Occupancy occupancy;
   for (auto const& place : places) {
     ObjectLook look;
-    std::size_t const index =
+    std::size_t index =
         sample_object_class(random, vocabulary, layout.objects.empty() ? nullptr : &layout.objects.back());
+    if (wanted && &place == &places.back()) index = *wanted;  // in front, where nothing hides it;
     look.surface = index / scene_shapes;
     look.shape = index % scene_shapes;
     bool const patterned = look.surface >= first_pattern;  // must be large enough to be read
@@ -188,7 +191,8 @@ inline void sample_objects(SceneLayout& layout, SceneRandom& random, SceneVocabu
   }
 }
 
-inline SceneLayout sample_layout(std::uint64_t seed, SceneVocabulary vocabulary, std::size_t most_objects) {
+inline SceneLayout sample_layout(std::uint64_t seed, SceneVocabulary vocabulary, std::size_t most_objects,
+                                 std::optional<std::size_t> wanted) {
   SceneRandom random(seed);
   SceneLayout layout;
   sample_backgrounds(layout, random, vocabulary);
@@ -199,7 +203,7 @@ inline SceneLayout sample_layout(std::uint64_t seed, SceneVocabulary vocabulary,
   layout.noise = random.chance(0.3) ? 0 : random.between(1, 9);
   layout.blurred = random.chance(0.15);
   layout.noise_seed = random.bits();
-  if (most_objects > 0) sample_objects(layout, random, vocabulary, most_objects);
+  if (most_objects > 0) sample_objects(layout, random, vocabulary, most_objects, wanted);
   return layout;
 }
 
