@@ -293,7 +293,8 @@ TEST_CASE("a plain object has the colour of its name") {
         for (std::size_t c = 0; c < 3; ++c) sums[label][c] += scene.image.pixels[3 * i + c];
     for (std::size_t k = 0; k < 49; ++k) {
       if (counts[k] < 200) continue;
-      auto const [hue, saturation] = hue_and_saturation(sums[k]);
+      auto const look = hue_and_saturation(sums[k]);
+      double const hue = look[0], saturation = look[1];
       CAPTURE(seed);
       CAPTURE(scene_classes()[k].name);
       CAPTURE(hue);
