@@ -87,7 +87,11 @@ bool share_is(std::size_t count, std::size_t draws, double p) {
   return std::abs(static_cast<double>(count) / n - p) < 4.5 * std::sqrt(p * (1 - p) / n);
 }
 
-Image plain(std::uint8_t r, std::uint8_t g, std::uint8_t b) { return {1, 1, {r, g, b}}; }
+Image plain(std::uint8_t r, std::uint8_t g, std::uint8_t b) {
+  Image image{5, 7, {}};
+  for (int i = 0; i < 35; ++i) image.pixels.insert(image.pixels.end(), {r, g, b});
+  return image;
+}
 
 AugmentationConfig geometry_alone(std::size_t crop, std::size_t short_edge) {
   AugmentationConfig config;
