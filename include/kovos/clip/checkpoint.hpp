@@ -22,6 +22,7 @@
 #include "kovos/io/named_tensors.hpp"
 #include "kovos/io/tensor_bytes.hpp"
 #include "kovos/nn/parameter.hpp"
+#include "kovos/text/embedded_vocabulary.hpp"
 
 namespace kovos {
 
@@ -108,7 +109,8 @@ inline TensorBytes concatenated(std::span<TensorBytes const* const> parts) {
 /// Entries that are no parameters of ours: buffers that follow from the geometry, and hints.
 inline bool is_ignorable_key(std::string_view key) {
   return ends_with(key, ".attn_mask") || ends_with(key, "position_ids") || key == "logit_bias" ||
-         key == "input_resolution" || key == "context_length" || key == "vocab_size" || key == "attn_mask";
+         key.starts_with("training.") || key == embedded_merges_key || key == "input_resolution" ||
+         key == "context_length" || key == "vocab_size" || key == "attn_mask";
 }
 
 inline std::string replaced(std::string text, std::string_view from, std::string_view to) {

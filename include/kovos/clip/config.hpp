@@ -52,6 +52,12 @@ inline constexpr ClipConfig clip_tiny{
     .vision = {.image_size = 64, .patch_size = 16, .width = 64, .layers = 4, .heads = 2},
     .text = {.vocabulary_size = 1024, .width = 64, .layers = 2, .heads = 2}};
 
+/// The CLIP of the embedded default model: small pictures, its own vocabulary (weights/README.md).
+inline constexpr ClipConfig clip_scenes{
+    .embed_dim = 128,
+    .vision = {.image_size = 96, .patch_size = 8, .width = 128, .layers = 6, .heads = 4},
+    .text = {.context_length = 48, .vocabulary_size = 1024, .width = 128, .layers = 3, .heads = 4}};
+
 /// Fails to compile with a sentence if the numbers do not fit together.
 template <ClipConfig Config>
 consteval bool valid() {

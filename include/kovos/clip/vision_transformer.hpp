@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/observer.hpp"
@@ -42,6 +42,30 @@ class VisionTransformer {
     std::array<DynamicTensor<float, 4, Memory>, Hooks> hooked;  // block outputs, [N, S, S, width]
   };
 
+  /// Both kinds of features from one pass; they differ in the last block only.
+  struct Joint {
+    DynamicTensor<float, 2, Memory> embedding;  // [N, embed_dim], of the class token
+    DynamicTensor<float, 3, Memory> dense;      // [N, 1 + S S, embed_dim], the class token first
+  };
+
+  /// The embedding and the dense features of pictures, not normalised: what a contrastive loss on both trains. pixels:
+  /// [N, R, R, 3], normalised.
+  template <execution_context C>
+  Joint encode_joint(C const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
+    auto x = embed(context, pixels, Unobserved{});
+    for (std::size_t i = 0; i + 1 < config.layers; ++i)
+      x = block_of_layers(
+          context,
+          [&block = transformer.resblocks[i]](auto const& c, auto const& v) {
+            return block(c, v, Config.activation, false);
+          },
+          x);
+    auto const& last = transformer.resblocks[config.layers - 1];
+    auto const whole = last(context, x, Config.activation, false);
+    auto const dense = last.dense(context, x, Config.activation);
+    return {class_token(context, whole), project(context, ln_post(context, dense))};
+  }
+
   /// The image embedding of a whole picture. pixels: [N, R, R, 3], normalised -> [N, embed_dim], not normalised.
   template <execution_context C>
   auto encode(C const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
@@ -49,11 +73,7 @@ class VisionTransformer {
     for (auto const& block : transformer.resblocks)
       x = block_of_layers(
           context, [&block](auto const& c, auto const& v) { return block(c, v, Config.activation, false); }, x);
-    std::size_t const n = x.extent(0);
-    std::vector<std::int32_t> zeros(n);
-    auto const first =
-        to_device(context, Tensor<std::int32_t, dynamic_extents<1>>(zeros.data(), dynamic_extents<1>(n), nullptr));
-    return project(context, ln_post(context, select_tokens(context, x, first)));
+    return class_token(context, x);
   }
 
   /// Dense features as CAT-Seg uses them (catseg 1.3): the last block keeps values only; the outputs of the hooked
@@ -125,6 +145,14 @@ class VisionTransformer {
     auto const positions =
         patches.extent(1) == grid ? stored : resize_bicubic(context, stored, patches.extent(1), patches.extent(2));
     return map_to_tokens(context, patches, first, positions);
+  }
+
+  /// The projected class token. x: [N, L, width] -> [N, embed_dim].
+  template <execution_context C>
+  auto class_token(C const& context, DynamicTensor<float, 3, Memory> const& x) const {
+    Tensor<std::int32_t, dynamic_extents<1>> host(dynamic_extents<1>{x.extent(0)});
+    std::fill_n(host.data(), host.size(), 0);
+    return project(context, ln_post(context, select_tokens(context, x, to_device(context, host))));
   }
 
   /// x: [..., width] -> x proj: [..., embed_dim].

@@ -15,6 +15,7 @@
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/segmentation/cat_seg.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
+#include "kovos/text/embedded_vocabulary.hpp"
 
 namespace kovos {
 
@@ -45,7 +46,8 @@ inline CatSegShape cat_seg_shape(NamedTensors const& file) {
 }
 
 /// The presets a program can choose among at run time.
-inline constexpr CatSegConfig const* cat_seg_presets[] = {&cat_seg_vit_b16, &cat_seg_vit_l14_336, &cat_seg_tiny};
+inline constexpr CatSegConfig const* cat_seg_presets[] = {&cat_seg_vit_b16, &cat_seg_vit_l14_336, &cat_seg_tiny,
+                                                          &cat_seg_scenes};
 
 /// A CAT-Seg model whose preset was chosen at run time from its checkpoint.
 template <class Exec = Kokkos::DefaultExecutionSpace>
@@ -65,13 +67,14 @@ class AnyModel {
                              "uses it, or give a CAT-Seg checkpoint");
     auto const shape = cat_seg_shape(file);
     auto const make = [&]<CatSegConfig Config>() {
-      auto words = find_vocabulary(weights, vocabulary);
+      auto words = find_vocabulary(file, weights, vocabulary);
       if (precision == Precision::bf16)
         return AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words), std::move(context)));
       return AnyModel(CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
     };
     if (shape.fits(cat_seg_vit_b16)) return make.template operator()<cat_seg_vit_b16>();
     if (shape.fits(cat_seg_vit_l14_336)) return make.template operator()<cat_seg_vit_l14_336>();
+    if (shape.fits(cat_seg_scenes)) return make.template operator()<cat_seg_scenes>();
     if (shape.fits(cat_seg_tiny)) return make.template operator()<cat_seg_tiny>();
     fail<CheckpointError>(weights.string(), ": no preset has this geometry (", shape.clip.to_string(), "; head ",
                           shape.hidden_dim, " wide, ", shape.num_layers, " layers, ", shape.num_templates,

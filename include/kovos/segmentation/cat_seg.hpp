@@ -24,6 +24,7 @@
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/segmentation/segmentation.hpp"
 #include "kovos/segmentation/sliding_window.hpp"
+#include "kovos/text/embedded_vocabulary.hpp"
 #include "kovos/text/prompt_template.hpp"
 #include "kovos/text/tokenizer.hpp"
 #include "kovos/text/vocabulary.hpp"
@@ -55,12 +56,12 @@ class CatSeg {
         cache_(std::move(cache)) {}
 
   /// Reads a checkpoint of this architecture: the authors' .pth, any PyTorch file or safetensors with their keys.
-  /// The vocabulary is the given file, or found beside the weights or in $KOVOS_HOME.
+  /// The vocabulary is the given file, the checkpoint's own, or found beside the weights or in $KOVOS_HOME.
   /// Throws FileError, CheckpointError (with the list of keys that do not fit) or TextError.
   static CatSeg load(std::filesystem::path const& weights, std::optional<std::filesystem::path> const& vocabulary = {},
                      Context<Exec> context = {}) {
-    return from_tensors(with_canonical_names(read_checkpoint(weights)), find_vocabulary(weights, vocabulary),
-                        std::move(context));
+    auto const file = with_canonical_names(read_checkpoint(weights));
+    return from_tensors(file, find_vocabulary(file, weights, vocabulary), std::move(context));
   }
 
   /// The same from tensors in memory, under their canonical names.
@@ -109,7 +110,8 @@ class CatSeg {
     head.times = &result.times;
     std::vector<ClassLogits<memory_space>> logits;
     for (auto const& view : network_.image_features(context_, views.pixels, &result.times))
-      logits.push_back(network_.transformer(context_, view, words.features, head));
+      logits.push_back(options.raw_cost_volume ? cosines(view, words)
+                                               : network_.transformer(context_, view, words.features, head));
     {
       Stage stage(context_, "labels", &result.times);
       choose_labels(views, logits, words, picture.height, picture.width, options, result);
@@ -119,6 +121,17 @@ class CatSeg {
   }
 
  private:
+  /// The cost volume itself, averaged over templates, in the place of logits.
+  ClassLogits<memory_space> cosines(ImageFeatures<memory_space> const& view, Words const& words) const {
+    auto const cost = cost_volume(context_, view.dense, words.features);  // [T, S, S, P]
+    std::size_t const classes = cost.extent(0), side = cost.extent(1), templates = cost.extent(3);
+    auto const mean = mean_over_axis1(
+        context_, permute(context_, cost, {0, 3, 1, 2}).reshape(dynamic_extents<3>(classes, templates, side * side)));
+    ClassLogits<memory_space> result{mean.reshape(dynamic_extents<3>(classes, side, side)), {}};
+    for (std::size_t i = 0; i < classes; ++i) result.classes.push_back(i);
+    return result;
+  }
+
   /// Goes through the classes a tile at a time, so that memory does not grow with their number.
   void choose_labels(Views<memory_space> const& views, std::vector<ClassLogits<memory_space>> const& logits,
                      Words const& words, std::size_t height, std::size_t width, SegmentOptions const& options,

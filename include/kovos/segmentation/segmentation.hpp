@@ -22,6 +22,9 @@ struct SegmentOptions {
   /// Classes from this index on are distractors: pixels that choose one become the class `background`, which takes this
   /// index (VOC20b: 20). 0: no background.
   std::size_t background_from = 0;
+  /// Without the head: a pixel's word is the one with the largest cosine. What CAT-Seg's aggregation is compared with;
+  /// scores are the sigmoid of cosines then and say little.
+  bool raw_cost_volume = false;
   bool keep_scores = false;  ///< fills Segmentation::scores, 4 bytes per class and pixel
 };
 

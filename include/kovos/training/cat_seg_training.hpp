@@ -17,6 +17,7 @@
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/training/losses.hpp"
 #include "kovos/training/parameters.hpp"
+#include "kovos/training/pixels.hpp"
 
 namespace kovos {
 
@@ -27,13 +28,6 @@ enum class FineTuning : std::uint8_t {
   prompt,     ///< names with "prompt"; there are none unless a model has prompts
   full,       ///< everything inside the transformers
 };
-
-/// Whether the module that owns this parameter is a normalisation or an embedding: their weights do not decay.
-inline bool is_norm_or_embedding(std::string_view name) {
-  for (std::string_view const part : {"norm", ".ln_", "double_conv.1.", "double_conv.4.", "token_embedding"})
-    if (name.find(part) != std::string_view::npos) return true;
-  return name.starts_with("ln_");
-}
 
 /// Learning-rate multiplier and weight decay of the authors' parameter groups (catseg 6.4), or nothing for a parameter
 /// that is frozen. name: the official key.
@@ -64,20 +58,6 @@ struct SegmentationBatch {
   std::vector<LabelMap> labels;
 };
 
-/// Pictures of equal size as the encoder wants them, before normalisation. -> [N, H, W, 3].
-/// Throws ShapeError if a picture has another size.
-template <class Exec>
-auto pixel_tensor(Context<Exec> const& context, std::span<Image const> images, std::size_t height, std::size_t width) {
-  Tensor<float, dynamic_extents<4>> host(dynamic_extents<4>(images.size(), height, width, 3));
-  std::size_t const size = height * width * 3;
-  for (std::size_t n = 0; n < images.size(); ++n) {
-    require<ShapeError>(images[n].height == height && images[n].width == width, "[pixel_tensor] picture ", n, " is ",
-                        images[n].height, " x ", images[n].width, ", expected ", height, " x ", width);
-    for (std::size_t i = 0; i < size; ++i) host.data()[n * size + i] = static_cast<float>(images[n].pixels[i]);
-  }
-  return to_device(context, host);
-}
-
 /// The pooling of class aggregation that the models are trained with.
 template <CatSegConfig Config>
 constexpr auto training_pooling() {
@@ -87,6 +67,7 @@ constexpr auto training_pooling() {
 }
 
 /// The loss of CAT-Seg on a batch: the mean over its pictures (catseg 6.2). Both encoders run inside the tape.
+/// prompts: those of all classes, `num_templates` each, class by class.
 /// observe("logits", [T, 4 S, 4 S]) is called for each picture. -> [1].
 template <CatSegConfig Config, class T, class Exec, Recompute Policy, class Observer = Unobserved>
 auto cat_seg_loss(Tape<Exec, Policy> const& tape, CatSegNetwork<Config, T, typename Exec::memory_space> const& network,
@@ -98,11 +79,8 @@ auto cat_seg_loss(Tape<Exec, Policy> const& tape, CatSegNetwork<Config, T, typen
   require<DataError>(!batch.images.empty() && batch.images.size() == batch.labels.size(),
                      "[cat_seg_loss] the batch has ", batch.images.size(), " pictures and ", batch.labels.size(),
                      " label maps");
-  auto const& mean = Config.test.pixel_mean;
-  auto const& deviation = Config.test.pixel_std;
-  auto const pixels = normalize_channels(tape, pixel_tensor(context, std::span(batch.images), side, side),
-                                         Kokkos::Array<float, 3>{mean[0], mean[1], mean[2]},
-                                         Kokkos::Array<float, 3>{deviation[0], deviation[1], deviation[2]});
+  auto const pixels = normalized_pixels(tape, std::span<Image const>(batch.images), side, side, Config.test.pixel_mean,
+                                        Config.test.pixel_std);
   auto const views = network.image_features(tape, pixels);
   auto const encoded = l2_normalize(tape, network.clip_model.text.encode(tape, prompts));
   auto const text = encoded.reshape(

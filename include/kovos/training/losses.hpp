@@ -49,7 +49,7 @@ void scale(Context<Exec> const& context, float const* x, float const* factor, st
 /// loss to dc and writes each row's loss and its derivative by the scale. With `flip` columns take the part of rows.
 template <class Exec>
 void contrastive_rows(Context<Exec> const& context, float const* c, std::size_t n, float const* scale, bool flip,
-                      float* dc, double* losses, double* slopes) {
+                      double weight, float* dc, double* losses, double* slopes) {
   for_each_index(
       context, "kovos::contrastive_loss", n, KOKKOS_LAMBDA(std::size_t i) {
         std::size_t const start = flip ? i : i * n, stride = flip ? n : 1;
@@ -60,7 +60,7 @@ void contrastive_rows(Context<Exec> const& context, float const* c, std::size_t 
         for (std::size_t j = 0; j < n; ++j)
           total += static_cast<double>(Kokkos::exp(factor * (c[start + j * stride] - top)));
         double slope = 0;
-        double const share = 0.5 / static_cast<double>(n);
+        double const share = 0.5 * weight / static_cast<double>(n);
         for (std::size_t j = 0; j < n; ++j) {
           float const x = c[start + j * stride];
           double const p = static_cast<double>(Kokkos::exp(factor * (x - top))) / total;
@@ -140,12 +140,13 @@ auto segmentation_loss(Tape<Exec, Policy> const& tape,
 }
 
 /// CLIP's loss (Radford et al. 2021, figure 3): the symmetric cross-entropy of exp(logit_scale) times the cosines of N
-/// pictures and their N captions. images, texts: [N, D], not normalised; logit_scale: one element, a logarithm -> [1].
-/// Throws ShapeError if the extents differ.
+/// pictures and their N captions. images, texts: [N, D], not normalised; logit_scale: one element, a logarithm -> [1],
+/// times weight. Throws ShapeError if the extents differ.
 template <class Exec, Recompute Policy, class Scale>
 auto contrastive_loss(Tape<Exec, Policy> const& tape,
                       DynamicTensor<float, 2, typename Exec::memory_space> const& images,
-                      DynamicTensor<float, 2, typename Exec::memory_space> const& texts, Scale const& logit_scale) {
+                      DynamicTensor<float, 2, typename Exec::memory_space> const& texts, Scale const& logit_scale,
+                      double weight = 1) {
   auto const& context = tape.context();
   std::size_t const n = images.extent(0);
   require_extent("contrastive_loss", "texts.extent(0)", texts.extent(0), n);
@@ -156,7 +157,7 @@ auto contrastive_loss(Tape<Exec, Policy> const& tape,
   fill(context, slopes, 0.0f);
   auto const losses = context.template tensor<double>(2 * n), scales = context.template tensor<double>(2 * n);
   for (bool const flip : {false, true})
-    detail::contrastive_rows(context, cosines.data(), n, logit_scale.data(), flip, slopes.data(),
+    detail::contrastive_rows(context, cosines.data(), n, logit_scale.data(), flip, weight, slopes.data(),
                              losses.data() + (flip ? n : 0), scales.data() + (flip ? n : 0));
   auto const loss = tape.template tensor<float>(1);
   fill(context, loss, static_cast<float>(detail::ordered_sum(context, losses)));

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,13 @@ struct ParameterRule {
   double learning_rate_multiplier = 1;
   double weight_decay = 0;
 };
+
+/// Whether the module that owns this parameter is a normalisation or an embedding: their weights do not decay.
+inline bool is_norm_or_embedding(std::string_view name) {
+  for (std::string_view const part : {"norm", ".ln_", "double_conv.1.", "double_conv.4.", "token_embedding"})
+    if (name.find(part) != std::string_view::npos) return true;
+  return name.starts_with("ln_");
+}
 
 /// One parameter inside the flat arrays.
 struct TrainedParameter {

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kovos/autodiff/rules.hpp"
+#include "kovos/clip/clip.hpp"
+#include "kovos/core/image.hpp"
+#include "kovos/training/losses.hpp"
+#include "kovos/training/parameters.hpp"
+#include "kovos/training/pixels.hpp"
+
+namespace kovos {
+
+/// CLIP is trained whole; gains, biases and the temperature do not decay (Radford et al. 2021, section 2.5).
+struct ClipParameterRule {
+  double weight_decay = 0.1;
+
+  std::optional<ParameterRule> operator()(std::string_view name) const {
+    bool const decays = name.find("weight") != name.npos && !is_norm_or_embedding(name);
+    return ParameterRule{1, decays || name.ends_with("proj") || name.ends_with("projection") ? weight_decay : 0};
+  }
+};
+
+/// How the contrastive loss of clip_loss is made up.
+struct ClipLossConfig {
+  std::array<float, 3> mean{}, deviation{};  ///< of the pixels 0..255
+  /// Share of the loss that is taken on the mean of the unit vectors of all patches instead of on the class token. It
+  /// makes each patch say what is there, which plain CLIP learns only from far more pictures than a small world has.
+  double dense_share = 0;
+};
+
+/// The contrastive loss of pictures of image_size x image_size pixels and their captions, start and end included.
+/// -> [1]. Throws ShapeError if there are not as many captions as pictures.
+template <ClipConfig Config, class T, class Exec, Recompute Policy>
+auto clip_loss(Tape<Exec, Policy> const& tape, ClipModel<Config, T, typename Exec::memory_space> const& model,
+               std::span<Image const> images, std::span<std::vector<std::int32_t> const> captions,
+               ClipLossConfig const& config) {
+  std::size_t const side = Config.vision.image_size;
+  auto const pixels = normalized_pixels(tape, images, side, side, config.mean, config.deviation);
+  auto const texts = model.text.encode(tape, captions);
+  if (config.dense_share == 0)
+    return contrastive_loss(tape, model.visual.encode(tape, pixels), texts, model.logit_scale);
+  auto const features = model.visual.encode_joint(tape, pixels);
+  auto const loss = contrastive_loss(tape, features.embedding, texts, model.logit_scale, 1 - config.dense_share);
+  auto const patches = tokens_to_map(tape, features.dense, Config.vision.grid(), Config.vision.grid());
+  std::size_t const n = patches.extent(0), depth = patches.extent(3);
+  auto const pooled = mean_over_axis1(
+      tape, l2_normalize(tape, patches).reshape(dynamic_extents<3>(n, patches.size() / n / depth, depth)));
+  add_in_place(tape, loss, contrastive_loss(tape, pooled, texts, model.logit_scale, config.dense_share));
+  return loss;
+}
+
+}  // namespace kovos
