@@ -137,4 +137,12 @@ void add_to(Context<Exec> const& context, Matrix<float const> const& x, Matrix<f
       });
 }
 
+/// x = 0 after its gradient has gone where it came from; columns of x are contiguous.
+template <class Exec>
+void clear(Context<Exec> const& context, Matrix<float> const& x) {
+  for_each_index(
+      context, "kovos::clear", x.rows * x.columns,
+      KOKKOS_LAMBDA(std::size_t i) { x.data[i / x.columns * x.row_stride + i % x.columns] = 0; });
+}
+
 }  // namespace kovos::detail

@@ -28,13 +28,6 @@ void mean_over_axis1_gradient(Context<Exec> const& context, float const* dy, std
       KOKKOS_LAMBDA(std::size_t i) { dx[i] += dy[i / c / b * c + i % c] / static_cast<float>(b); });
 }
 
-/// x = 0 after its gradient has gone where it came from.
-template <class Exec>
-void clear(Context<Exec> const& context, float* x, std::size_t size) {
-  for_each_index(
-      context, "kovos::clear", size, KOKKOS_LAMBDA(std::size_t i) { x[i] = 0; });
-}
-
 }  // namespace detail
 
 /// copy_of with gradients.
@@ -56,7 +49,7 @@ void assign(Tape<Exec, Policy> const& tape, X const& x, Y const& y) {
   auto const dy = tape.gradient_of(y.data());
   tape.record(x.data(), {dy, tape.gradient_of(x.data())}, {}, [dy, size = x.size()](auto const& t, float* dx) {
     if (dy) detail::add_to(t.context(), dx, size, dy.accumulate(t.context()));
-    detail::clear(t.context(), dx, size);
+    detail::clear(t.context(), Matrix<float>{dx, 1, size, size, 1});
   });
 }
 

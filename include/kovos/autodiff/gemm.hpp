@@ -60,12 +60,12 @@ void activation_gradient(Context<Exec> const& context, float const* z, float con
       });
 }
 
-/// c = activation(z) + residual. z: contiguous [M, N].
+/// c = activation(z) + residual. z: contiguous [M, N]; the residual may be c itself.
 template <class Exec>
 void activate_into(Context<Exec> const& context, float const* z, Matrix<float> const& c, Activation activation,
                    Matrix<float const> const& residual) {
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
+  if (uses_host_engine(context) && residual.data != c.data) {  // rows are activated where they end up
     auto const& kernels = best_host_kernels();
     std::size_t const chunk = std::max<std::size_t>(1, 16384 / c.columns), tasks = (c.rows + chunk - 1) / chunk;
     for_each_task(context, "kovos::activate_into", workers(context, tasks), tasks, [&](std::size_t task, std::size_t) {
@@ -74,7 +74,8 @@ void activate_into(Context<Exec> const& context, float const* z, Matrix<float> c
         std::copy_n(z + i * c.columns, c.columns, row);
         kernels.activate(row, c.columns, activation);
         if (residual.data)
-          for (std::size_t j = 0; j < c.columns; ++j) row[j] += residual.data[i * residual.row_stride + j];
+          for (std::size_t j = 0; j < c.columns; ++j)
+            row[j] += residual.data[i * residual.row_stride + j * residual.column_stride];
       }
     });
     return;
@@ -91,13 +92,18 @@ void activate_into(Context<Exec> const& context, float const* z, Matrix<float> c
 }  // namespace detail
 
 /// gemm with gradients: dA += alpha dZ B^T, dB += alpha A^T dZ, the addend receives the sums of the rows it was added
-/// to, the residual dC itself; dZ = dC activation'(Z). c must be memory of the tape with unit column stride.
+/// to, the residual dC itself; dZ = dC activation'(Z). c must be memory of the tape with unit column stride; what was
+/// in it before has no gradient, unless it is the residual.
 template <class Exec, Recompute Policy, class A, class B>
 void gemm(Tape<Exec, Policy> const& tape, Matrix<A> const& a, Matrix<B> const& b, Matrix<float> const& c,
           Epilogue const& epilogue = {}, float alpha = 1) {
   require<GradientError>(c.column_stride == 1, "[gemm] the result of a recorded product needs unit column stride");
   auto const da = tape.gradient_of(a.data), db = tape.gradient_of(b.data);
   auto const daddend = tape.gradient_of(epilogue.addend.data), dresidual = tape.gradient_of(epilogue.residual.data);
+  require<GradientError>(!daddend || epilogue.addend.column_stride == 1,
+                         "[gemm] the addend of a recorded product needs unit column stride");
+  bool const in_place = epilogue.residual.data == c.data;
+  auto const before = in_place ? typename Tape<Exec, Policy>::gradient_type{} : tape.gradient_of(c.data);
   bool const activates = epilogue.activation != Activation::none;
   DynamicTensor<float, 2, typename Exec::memory_space> z;
   if (activates && (da || db || daddend)) {
@@ -111,17 +117,18 @@ void gemm(Tape<Exec, Policy> const& tape, Matrix<A> const& a, Matrix<B> const& b
   } else {
     gemm(tape.context(), a, b, c, epilogue, alpha);
   }
-  tape.record(c.data, {da, db, daddend, dresidual}, {db ? a.data : nullptr, da ? b.data : nullptr},
+  tape.overwritten(c.data);
+  tape.record(c.data, {da, db, daddend, dresidual, before}, {db ? a.data : nullptr, da ? b.data : nullptr},
               [=](auto const& t, float* dc) {
                 auto const& context = t.context();
-                Matrix<float> dz{dc, c.rows, c.columns, c.row_stride, 1};
-                if (dresidual)
-                  detail::add_to(context, Matrix<float const>(dz),
+                Matrix<float> const result{dc, c.rows, c.columns, c.row_stride, 1};
+                if (dresidual && !in_place)
+                  detail::add_to(context, Matrix<float const>(result),
                                  Matrix<float>{dresidual.accumulate(context), c.rows, c.columns,
                                                epilogue.residual.row_stride, epilogue.residual.column_stride});
-                if (!da && !db && !daddend) return;
+                Matrix<float> dz = result;
                 DynamicTensor<float, 2, typename Exec::memory_space> slope;
-                if (activates) {
+                if (activates && (da || db || daddend)) {
                   slope = context.template tensor<float>(c.rows, c.columns);
                   detail::activation_gradient(context, z.data(), dc, c.rows, c.columns, c.row_stride,
                                               epilogue.activation, slope.data());
@@ -139,6 +146,7 @@ void gemm(Tape<Exec, Policy> const& tape, Matrix<A> const& a, Matrix<B> const& b
                   detail::accumulate_product(
                       context, a.transposed(), dz,
                       Matrix<float>{db.accumulate(context), b.rows, b.columns, b.row_stride, b.column_stride}, alpha);
+                if (before) detail::clear(context, result);
               });
 }
 
