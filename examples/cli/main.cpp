@@ -33,6 +33,8 @@ int run(int argc, char** argv) {
   add_classify(app, machine, action);
   add_inspect(app, action);
   add_convert(app, action);
+  add_train(app, machine, action);
+  add_evaluate(app, machine, action);
   add_info(app, action);
   add_scenes(app, action);
   try {

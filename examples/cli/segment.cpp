@@ -17,6 +17,7 @@
 #include "kovos/io/result.hpp"
 #include "kovos/kernels/engine/select.hpp"
 #include "kovos/segmentation/any_model.hpp"
+#include "kovos/segmentation/default_model.hpp"
 #include "kovos/segmentation/overlay.hpp"
 #include "kovos/text/word_list.hpp"
 #include "pictures.hpp"
@@ -83,7 +84,7 @@ int run(Options const& o) {
     options.background_from = benchmark->background_from.value_or(0);
 
   auto const model =
-      AnyModel<>::load(o.model, optional_path(o.vocabulary),
+      AnyModel<>::load(o.model.empty() ? default_model_path() : std::filesystem::path(o.model), optional_path(o.vocabulary),
                        o.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
   auto const words = model.encode(classes, templates);
   std::error_code failure;
@@ -115,7 +116,7 @@ int run(Options const& o) {
 void add_segment(CLI::App& app, Machine& machine, Action& action) {
   auto o = std::make_shared<Options>();
   auto* command = app.add_subcommand("segment", "Give every pixel of a picture one of your words");
-  command->add_option("--model", o->model, "CAT-Seg checkpoint")->required();
+  command->add_option("--model", o->model, "CAT-Seg checkpoint (default: the embedded model)");
   command->add_option("--image", o->images, "Pictures: files, folders, patterns, or - for standard input")->required();
   command->add_option("--classes", o->classes, "\"a,b,c\", a file (text or JSON array), or a benchmark's name")
       ->required();

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// kovos train
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "kovos/core/error.hpp"
+#include "kovos/core/quote.hpp"
+#include "kovos/training/config.hpp"
+#include "training_run.hpp"
+
+namespace kovos::cli {
+
+extern template int train<cat_seg_scenes>(TrainingRun const&);
+extern template int train<cat_seg_tiny>(TrainingRun const&);
+extern template int train<cat_seg_vit_b16>(TrainingRun const&);
+extern template int train<cat_seg_vit_l14_336>(TrainingRun const&);
+
+namespace {
+
+struct Arguments {
+  std::string config, output, vocabulary;
+  std::vector<std::string> settings;
+  bool resume = false, torch = false, half = false, show = false;
+};
+
+/// "key=value", the value as JSON or else as a text.
+void apply_setting(TrainingConfig& config, std::string const& setting) {
+  auto const at = setting.find('=');
+  if (at == setting.npos) throw UsageError("--set " + setting + ": expected key=value");
+  auto const text = setting.substr(at + 1);
+  auto value = nlohmann::json::parse(text, nullptr, false);
+  if (value.is_discarded()) value = text;
+  config.set(setting.substr(0, at), value, "--set");
+}
+
+int run(Arguments const& a) {
+  TrainingRun run;
+  if (!a.config.empty()) {
+    run.config = read_training_config(a.config);
+    // Paths in the file are meant from where the file lies.
+    auto const from_file = [&](std::string& path) {
+      if (!path.empty() && std::filesystem::path(path).is_relative())
+        path = (std::filesystem::path(a.config).parent_path() / path).lexically_normal().string();
+    };
+    from_file(run.config.initial);
+    if (run.config.data != "scenes") from_file(run.config.data);
+  }
+  for (auto const& setting : a.settings) apply_setting(run.config, setting);
+  run.config.check(a.config.empty() ? "--set" : a.config);
+  if (a.show) {
+    std::printf("%s\n", run.config.to_json().dump(2).c_str());
+    return done;
+  }
+  if (a.output.empty()) throw UsageError("--output is required: the folder for checkpoints, log and model");
+  run.output = a.output;
+  run.vocabulary = optional_path(a.vocabulary);
+  run.resume = a.resume;
+  run.torch = a.torch;
+  run.half = a.half;
+  std::error_code failure;
+  std::filesystem::create_directories(run.output, failure);
+  require<FileError>(!failure && std::filesystem::is_directory(run.output), "the output folder '", a.output,
+                     "' cannot be made: ", failure ? failure.message() : "a file of that name is in the way");
+  bool const started = std::filesystem::exists(run.output / "checkpoint.safetensors");
+  if (started && !a.resume)
+    throw UsageError("'" + a.output + "' holds a run already: add --resume to go on, or choose another folder");
+  if (!started && a.resume) throw UsageError("'" + a.output + "' holds no checkpoint to resume from");
+
+  auto const& name = run.config.model;
+  if (name == preset_name<cat_seg_scenes>) return train<cat_seg_scenes>(run);
+  if (name == preset_name<cat_seg_tiny>) return train<cat_seg_tiny>(run);
+  if (name == preset_name<cat_seg_vit_b16>) return train<cat_seg_vit_b16>(run);
+  if (name == preset_name<cat_seg_vit_l14_336>) return train<cat_seg_vit_l14_336>(run);
+  fail<ConfigError>("\"model\" is ", detail::in_quotes(name),
+                    ", expected cat_seg_vit_b16, cat_seg_vit_l14_336, cat_seg_scenes or cat_seg_tiny");
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Machine& machine, Action& action) {
+  auto a = std::make_shared<Arguments>();
+  auto* command = app.add_subcommand("train", "Fine-tune CAT-Seg, or pre-train a CLIP from captions");
+  command->add_option("--config", a->config, "JSON file with the settings of the run")->check(CLI::ExistingFile);
+  command->add_option("--set", a->settings, "Settings that replace those of the file, key=value");
+  command->add_option("--output", a->output, "Folder for checkpoints, log, curves and the model");
+  command->add_option("--vocabulary", a->vocabulary, "CLIP's vocabulary, if not beside the initial weights");
+  command->add_flag("--resume", a->resume, "Go on from the checkpoint in the output folder");
+  command->add_flag("--pth", a->torch, "Also write checkpoint.pth for PyTorch");
+  command->add_flag("--bf16-model", a->half, "Store the final model's matrices as bf16");
+  command->add_flag("--show-settings", a->show, "Print all settings and stop");
+  add_machine_options(*command, machine);
+  command->callback([a, &action] { action = [a] { return run(*a); }; });
+}
+
+}  // namespace kovos::cli
