@@ -139,8 +139,8 @@ int run_steps(TrainingRun const& run, Context<> const& context, Trainer& trainer
     if (step.step % config.log_every == 0 || trainer.finished() || evaluates) {
       TrainingRecord row;
       row.step = step.step;
-      row.epoch = epoch_size == 0 ? 0
-                                  : static_cast<double>(step.step * step.pictures) / static_cast<double>(epoch_size);
+      row.epoch =
+          epoch_size == 0 ? 0 : static_cast<double>(step.step * step.pictures) / static_cast<double>(epoch_size);
       row.loss = loss / static_cast<double>(count);
       row.learning_rate = step.learning_rate;
       row.gradient_norm = norm / static_cast<double>(count);
@@ -232,14 +232,15 @@ template <ClipConfig Config>
 CaptionSource caption_source(TrainingConfig const& config) {
   if (config.data == "scenes")
     return [seed = config.seed, text = config.class_template](std::size_t position) {
-      // Every other scene has one object at most, which tells words and things together; every fourth caption stands in
-      // the sentence in which classes are looked for later.
-      auto scene = render_scene(caption_scenes.first_seed + (seed % 1024 << 40) + position,
-                                {.side = Config.vision.image_size,
-                                 .vocabulary = SceneVocabulary::all,
-                                 .most_objects = position % 2 == 0 ? std::size_t{4} : std::size_t{1}});
-      return CaptionSample{std::move(scene.image),
-                           position % 4 == 1 ? in_template(text, scene.caption) : scene.caption};
+      // Captions of half of the scenes name a single thing, every other time in the sentence in which classes are
+      // looked for later.
+      auto const number = caption_scenes.first_seed + (seed % 1024 << 40) + position;
+      auto scene = render_scene(number, {.side = Config.vision.image_size,
+                                         .vocabulary = SceneVocabulary::all,
+                                         .most_objects = position % 4 == 2 ? std::size_t{1} : std::size_t{4}});
+      if (position % 2 == 0) return CaptionSample{std::move(scene.image), scene.caption};
+      auto const thing = scene_thing(scene, number);
+      return CaptionSample{std::move(scene.image), position % 4 == 1 ? in_template(text, thing) : thing};
     };
   struct Entry {
     std::filesystem::path path;
@@ -346,8 +347,7 @@ int train_cat_seg(TrainingRun const& run) {
     }
     row.metrics = {segmentation_metrics(matrix).mean_iou};
   };
-  return run_steps(run, context, trainer, network, merges, std::string(preset_name<Config>), data.size,
-                   evaluate);
+  return run_steps(run, context, trainer, network, merges, std::string(preset_name<Config>), data.size, evaluate);
 }
 
 template <CatSegConfig Config, Recompute Policy>
@@ -373,8 +373,7 @@ int train_clip(TrainingRun const& run) {
                                            : Vocabulary(merges, "the learned vocabulary"));
   ClipTask<Config.clip> task(model, tokenizer, source, config, Config.test.pixel_mean, Config.test.pixel_std);
   Trainer<ClipTask<Config.clip>, Context<>::execution_space, Policy> trainer(context, task, config);
-  return run_steps(run, context, trainer, model, merges, std::string(preset_name<Config>), 0,
-                   [](TrainingRecord&) {});
+  return run_steps(run, context, trainer, model, merges, std::string(preset_name<Config>), 0, [](TrainingRecord&) {});
 }
 
 }  // namespace detail

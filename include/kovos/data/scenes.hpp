@@ -68,6 +68,16 @@ inline std::string scene_caption(Scene const& scene, std::uint64_t seed) {
   return detail::SceneCaptioner(scene, random).caption();
 }
 
+/// One of the things of a scene, objects and backgrounds alike, in one of the ways to call it: "striped ball", "grass".
+inline std::string scene_thing(Scene const& scene, std::uint64_t seed) {
+  detail::SceneRandom random(seed);
+  std::size_t const index = random.below(scene.objects.size() + scene.stuff.size());
+  auto const& names = scene_classes()[index < scene.objects.size() ? scene.objects[index].class_index
+                                                                   : scene.stuff[index - scene.objects.size()]]
+                          .synonyms;
+  return names[random.below(names.size())];
+}
+
 /// Draws the scene of a seed: one or two textured backgrounds and up to four shaded objects, of which every one shows
 /// at least 1 % of the picture. The same seed and options give the same scene always and everywhere. Needs no file and
 /// about a millisecond. Throws ConfigError for a side below 32 or above 4096 for more than 4 objects,

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "kovos/autodiff/rules.hpp"
@@ -66,14 +68,21 @@ constexpr auto training_pooling() {
   return pooling;
 }
 
+/// What cat_seg_loss takes: CatSegNetwork, or a network with another head in its place.
+template <class Network>
+concept segmentation_network = requires(Network const& network) {
+  { Network::config } -> std::convertible_to<CatSegConfig>;
+  network.clip_model.text;
+  network.transformer;
+};
+
 /// The loss of CAT-Seg on a batch: the mean over its pictures (catseg 6.2). Both encoders run inside the tape.
 /// prompts: those of all classes, `num_templates` each, class by class.
 /// observe("logits", [T, 4 S, 4 S]) is called for each picture. -> [1].
-template <CatSegConfig Config, class T, class Exec, Recompute Policy, class Observer = Unobserved>
-auto cat_seg_loss(Tape<Exec, Policy> const& tape, CatSegNetwork<Config, T, typename Exec::memory_space> const& network,
-                  SegmentationBatch const& batch, std::span<std::vector<std::int32_t> const> prompts,
-                  Observer const& observe = {}) {
-  using Memory = typename Exec::memory_space;
+template <segmentation_network Network, class Exec, Recompute Policy, class Observer = Unobserved>
+auto cat_seg_loss(Tape<Exec, Policy> const& tape, Network const& network, SegmentationBatch const& batch,
+                  std::span<std::vector<std::int32_t> const> prompts, Observer const& observe = {}) {
+  constexpr CatSegConfig Config = Network::config;
   auto const& context = tape.context();
   std::size_t const side = Config.clip_resolution;
   require<DataError>(!batch.images.empty() && batch.images.size() == batch.labels.size(),
@@ -86,7 +95,7 @@ auto cat_seg_loss(Tape<Exec, Policy> const& tape, CatSegNetwork<Config, T, typen
   auto const text = encoded.reshape(
       dynamic_extents<3>(prompts.size() / Config.num_templates, Config.num_templates, encoded.extent(1)));
 
-  typename Aggregator<Config, float, Memory>::Options options;
+  typename std::remove_cvref_t<decltype(network.transformer)>::Options options;
   options.pooling = training_pooling<Config>();
   options.class_tile = text.extent(0);
   auto const total = tape.template tensor<float>(1);

@@ -31,9 +31,8 @@ struct ClipParameterRule {
 /// How the contrastive loss of clip_loss is made up.
 struct ClipLossConfig {
   std::array<float, 3> mean{}, deviation{};  ///< of the pixels 0..255
-  /// Share of the loss that is taken on the mean of the unit vectors of all patches instead of on the class token. It
-  /// makes each patch say what is there, which plain CLIP learns only from far more pictures than a small world has.
-  double dense_share = 0;
+  double dense_share = 0;       ///< of the loss, that is dense_contrastive_loss instead of the class token's
+  double dense_sharpness = 20;  ///< of its soft maximum
 };
 
 /// The contrastive loss of pictures of image_size x image_size pixels and their captions, start and end included.
@@ -51,9 +50,10 @@ auto clip_loss(Tape<Exec, Policy> const& tape, ClipModel<Config, T, typename Exe
   auto const loss = contrastive_loss(tape, features.embedding, texts, model.logit_scale, 1 - config.dense_share);
   auto const patches = tokens_to_map(tape, features.dense, Config.vision.grid(), Config.vision.grid());
   std::size_t const n = patches.extent(0), depth = patches.extent(3);
-  auto const pooled = mean_over_axis1(
-      tape, l2_normalize(tape, patches).reshape(dynamic_extents<3>(n, patches.size() / n / depth, depth)));
-  add_in_place(tape, loss, contrastive_loss(tape, pooled, texts, model.logit_scale, config.dense_share));
+  auto const dense =
+      dense_contrastive_loss(tape, patches.reshape(dynamic_extents<3>(n, patches.size() / n / depth, depth)), texts,
+                             model.logit_scale, static_cast<float>(config.dense_sharpness), config.dense_share);
+  add_in_place(tape, loss, dense);
   return loss;
 }
 

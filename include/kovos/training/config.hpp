@@ -34,7 +34,8 @@ struct TrainingConfig {
   std::size_t accumulation = 1;         ///< batches per step
   std::size_t classes_per_step = 0;     ///< those of the batch and others by lot; 0: all classes, as the authors
   std::size_t vocabulary_merges = 510;  ///< learned from captions where a clip run starts without a vocabulary
-  double dense_share = 0;               ///< of clip's loss, taken on all patches instead of the class token
+  double dense_share = 0;               ///< of clip's loss, taken on the patches instead of the class token
+  double dense_sharpness = 20;          ///< how much more the patches count there that fit a caption best
   double learning_rate = 2e-4;
   double clip_multiplier = 0.01;  ///< of the learning rate, for CLIP's parameters
   double weight_decay = 1e-4;
@@ -68,6 +69,7 @@ struct TrainingConfig {
     f("classes_per_step", c.classes_per_step);
     f("vocabulary_merges", c.vocabulary_merges);
     f("dense_share", c.dense_share);
+    f("dense_sharpness", c.dense_sharpness);
     f("learning_rate", c.learning_rate);
     f("clip_multiplier", c.clip_multiplier);
     f("weight_decay", c.weight_decay);
@@ -162,6 +164,7 @@ inline void TrainingConfig::check(std::string const& source) const {
   positive("accumulation", accumulation);
   positive("learning_rate", learning_rate);
   positive("epsilon", epsilon);
+  positive("dense_sharpness", dense_sharpness);
   positive("log_every", log_every);
   positive("checkpoint_every", checkpoint_every);
   auto const share = [&](char const* key, double value) {

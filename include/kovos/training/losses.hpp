@@ -139,6 +139,51 @@ auto segmentation_loss(Tape<Exec, Policy> const& tape,
   return loss;
 }
 
+namespace detail {
+
+/// Records the symmetric cross-entropy of exp(logit_scale) times similarities [N, N] as a loss. spread(slopes) turns
+/// its gradient by the similarities into that by `source`.
+template <class Exec, Recompute Policy, class Source, class Scale, class Spread>
+auto record_contrastive_loss(Tape<Exec, Policy> const& tape, float const* similarities, std::size_t n,
+                             Source const& source, Scale const& logit_scale, double weight, Spread const& spread) {
+  auto const& context = tape.context();
+  auto const by_similarity = context.template tensor<float>(n, n);
+  fill(context, by_similarity, 0.0f);
+  auto const losses = context.template tensor<double>(2 * n), scales = context.template tensor<double>(2 * n);
+  for (bool const flip : {false, true})
+    contrastive_rows(context, similarities, n, logit_scale.data(), flip, weight, by_similarity.data(),
+                     losses.data() + (flip ? n : 0), scales.data() + (flip ? n : 0));
+  auto const loss = tape.template tensor<float>(1);
+  fill(context, loss, static_cast<float>(ordered_sum(context, losses)));
+  auto const dsource = tape.gradient_of(source.data()), dscale = tape.gradient_of(logit_scale.data());
+  auto const slope = context.template tensor<float>(1);
+  fill(context, slope, static_cast<float>(ordered_sum(context, scales)));
+  auto const slopes = spread(by_similarity);
+  tape.record(loss.data(), {dsource, dscale}, {}, [=](auto const& t, float* dy) {
+    if (dsource) scale(t.context(), slopes.data(), dy, slopes.size(), dsource.accumulate(t.context()));
+    if (dscale) scale(t.context(), slope.data(), dy, 1, dscale.accumulate(t.context()));
+  });
+  return loss;
+}
+
+/// Of each run of `count` numbers x: y = log(mean(exp(sharpness x))) / sharpness, a soft maximum; x becomes dy / dx.
+template <class Exec>
+void soft_maximum(Context<Exec> const& context, float* x, std::size_t runs, std::size_t count, float sharpness,
+                  float* y) {
+  for_each_index(
+      context, "kovos::soft_maximum", runs, KOKKOS_LAMBDA(std::size_t r) {
+        float* const run = x + r * count;
+        float top = run[0];
+        for (std::size_t i = 1; i < count; ++i) top = run[i] > top ? run[i] : top;
+        float total = 0;
+        for (std::size_t i = 0; i < count; ++i) total += run[i] = Kokkos::exp(sharpness * (run[i] - top));
+        for (std::size_t i = 0; i < count; ++i) run[i] /= total;
+        y[r] = top + Kokkos::log(total / static_cast<float>(count)) / sharpness;
+      });
+}
+
+}  // namespace detail
+
 /// CLIP's loss (Radford et al. 2021, figure 3): the symmetric cross-entropy of exp(logit_scale) times the cosines of N
 /// pictures and their N captions. images, texts: [N, D], not normalised; logit_scale: one element, a logarithm -> [1],
 /// times weight. Throws ShapeError if the extents differ.
@@ -147,28 +192,44 @@ auto contrastive_loss(Tape<Exec, Policy> const& tape,
                       DynamicTensor<float, 2, typename Exec::memory_space> const& images,
                       DynamicTensor<float, 2, typename Exec::memory_space> const& texts, Scale const& logit_scale,
                       double weight = 1) {
-  auto const& context = tape.context();
   std::size_t const n = images.extent(0);
   require_extent("contrastive_loss", "texts.extent(0)", texts.extent(0), n);
   require_extent("contrastive_loss", "logit_scale", logit_scale.size(), 1);
   require<ShapeError>(n > 0, "[contrastive_loss] the batch is empty");
   auto const cosines = cosine_similarity(tape, images, texts);  // [N, N]
-  auto const slopes = context.template tensor<float>(n, n);
-  fill(context, slopes, 0.0f);
-  auto const losses = context.template tensor<double>(2 * n), scales = context.template tensor<double>(2 * n);
-  for (bool const flip : {false, true})
-    detail::contrastive_rows(context, cosines.data(), n, logit_scale.data(), flip, weight, slopes.data(),
-                             losses.data() + (flip ? n : 0), scales.data() + (flip ? n : 0));
-  auto const loss = tape.template tensor<float>(1);
-  fill(context, loss, static_cast<float>(detail::ordered_sum(context, losses)));
-  auto const dcosines = tape.gradient_of(cosines.data()), dscale = tape.gradient_of(logit_scale.data());
-  auto const slope = context.template tensor<float>(1);
-  fill(context, slope, static_cast<float>(detail::ordered_sum(context, scales)));
-  tape.record(loss.data(), {dcosines, dscale}, {}, [=](auto const& t, float* dy) {
-    if (dcosines) detail::scale(t.context(), slopes.data(), dy, slopes.size(), dcosines.accumulate(t.context()));
-    if (dscale) detail::scale(t.context(), slope.data(), dy, 1, dscale.accumulate(t.context()));
-  });
-  return loss;
+  return detail::record_contrastive_loss(tape, cosines.data(), n, cosines, logit_scale, weight,
+                                         [](auto const& slopes) { return slopes; });
+}
+
+/// The contrastive loss where a picture is as similar to a text as the patches that show what the text names: the soft
+/// maximum of the cosines of its patches (after patch-aligned contrastive learning, Mukhoti et al. 2023). It makes each
+/// patch say what is there, which plain CLIP learns only from far more pictures than a small world has.
+/// patches: [N, P, D], texts: [N, D], not normalised; logit_scale: one element, a logarithm; sharpness: how much more a
+/// patch of a higher cosine counts -> [1], times weight. Throws ShapeError if the extents differ.
+template <class Exec, Recompute Policy, class Scale>
+auto dense_contrastive_loss(Tape<Exec, Policy> const& tape,
+                            DynamicTensor<float, 3, typename Exec::memory_space> const& patches,
+                            DynamicTensor<float, 2, typename Exec::memory_space> const& texts, Scale const& logit_scale,
+                            float sharpness, double weight = 1) {
+  auto const& context = tape.context();
+  std::size_t const n = patches.extent(0), count = patches.extent(1), depth = patches.extent(2);
+  require_extent("dense_contrastive_loss", "texts.extent(0)", texts.extent(0), n);
+  require_extent("dense_contrastive_loss", "logit_scale", logit_scale.size(), 1);
+  require<ShapeError>(n > 0 && count > 0, "[dense_contrastive_loss] the batch is empty");
+  auto const cosines =
+      cosine_similarity(tape, texts, patches.reshape(dynamic_extents<2>(n * count, depth)));  // [N texts, N P]
+  auto const shares = copy_of(context, cosines);
+  auto const similarities = context.template tensor<float>(n, n);
+  detail::soft_maximum(context, shares.data(), n * n, count, sharpness, similarities.data());
+  return detail::record_contrastive_loss(tape, similarities.data(), n, cosines, logit_scale, weight,
+                                         [&](auto const& slopes) {
+                                           auto* const to = shares.data();
+                                           auto const* const factor = slopes.data();
+                                           detail::for_each_index(
+                                               context, "kovos::soft_maximum_gradient", shares.size(),
+                                               KOKKOS_LAMBDA(std::size_t i) { to[i] *= factor[i / count]; });
+                                           return shares;
+                                         });
 }
 
 }  // namespace kovos

@@ -50,10 +50,11 @@ inline FineTuning fine_tuning_of(std::string const& name) {
 }  // namespace detail
 
 /// Fine-tuning of CAT-Seg. The words are the class names; the labels of the samples are their numbers.
-template <CatSegConfig Config, class T = float, class Exec = Kokkos::DefaultExecutionSpace>
+template <CatSegConfig Config, class T = float, class Exec = Kokkos::DefaultExecutionSpace,
+          segmentation_network Net = CatSegNetwork<Config, T, typename Exec::memory_space>>
 class CatSegTask {
  public:
-  using Network = CatSegNetwork<Config, T, typename Exec::memory_space>;
+  using Network = Net;
 
   /// trained: the classes that are words in training; empty means all. Throws TextError if a name is longer than the
   /// context, DataError if there is no class.
@@ -141,7 +142,7 @@ class ClipTask {
         tokenizer_(tokenizer),
         source_(std::move(source)),
         config_(config),
-        loss_{mean, deviation, config.dense_share} {}
+        loss_{mean, deviation, config.dense_share, config.dense_sharpness} {}
 
   Network& network() { return network_; }
 
