@@ -111,7 +111,8 @@ def main():
         (options.out / "compare-training.json").write_text(json.dumps(records, indent=1) + "\n")
     print(f"\nMedians over {options.pairs} rounds in turn, {options.repetitions} steps each after one that warms up; fp32, "
           f"{machine['threads']} threads. Kovos {machine['kovos']} ({machine['engine']}, {machine['compiler']}, Kokkos "
-          f"{machine['kokkos']}, {machine['commit']:.10s}, tree {machine['tree']}); {peer['program']} ({', '.join(peer['blas'])}, "
+          f"{machine['kokkos']}, commit {machine['commit']:.10s}, tree {machine['tree']}); "
+          f"{peer['program']} ({', '.join(peer['blas'])}, "
           f"{'with' if peer['onednn'] else 'without'} oneDNN, {peer['matrix_gflops']:.0f} GFLOP/s for a large product). "
           f"{machine['cpu']}, load average before {machine['load_average_before']:.2f}, {machine['date']}.")
 
