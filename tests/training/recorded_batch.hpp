@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -64,9 +65,10 @@ class RecordedRun {
  public:
   using Network = CatSegNetwork<cat_seg_tiny, T, typename Exec::memory_space>;
 
-  RecordedRun(Context<Exec> const& context, char const* curve)
+  RecordedRun(Context<Exec> const& context, char const* curve,
+              NamedTensors const& weights = Oracle::instance().weights_of("c3"))
       : context_(context),
-        network_(loaded(context_)),
+        network_(loaded(context_, weights)),
         parameters_(context_, network_,
                     CatSegParameterRule{FineTuning::attention, setting("clip_multiplier"), setting("weight_decay")}),
         optimizer_(context_,
@@ -75,6 +77,7 @@ class RecordedRun {
                    parameters_) {}
 
   Context<Exec> const& context() const { return context_; }
+  Network& network() { return network_; }
   TrainedParameters<Exec> const& parameters() const { return parameters_; }
 
   /// Writes the gradients of the batch and returns its loss.
@@ -105,9 +108,9 @@ class RecordedRun {
  private:
   static double setting(char const* key) { return recorded_curves().at(key).get<double>(); }
 
-  static Network loaded(Context<Exec> const& context) {
+  static Network loaded(Context<Exec> const& context, NamedTensors const& weights) {
     Network network;
-    load_parameters_or_throw(context, network, Oracle::instance().weights_of("c3"), "the geometry");
+    load_parameters_or_throw(context, network, weights, "the geometry");
     return network;
   }
 

@@ -83,6 +83,7 @@ class TrainedParameters {
       }
     };
     network.visit(bind, "");
+    publish();
     context_.fence();
   }
 
