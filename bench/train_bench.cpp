@@ -286,7 +286,7 @@ Json clip(std::string name, std::size_t pictures, double dense_share, AdamWConfi
       std::move(task), model, ClipParameterRule{},
       [&](auto const& tape) {
         return clip_loss(tape, model, std::span<Image const>(images),
-                         std::span<std::vector<std::int32_t> const>(captions), loss);
+                         std::span<std::vector<std::int32_t> const>(captions), {}, loss);
       },
       plan);
 }

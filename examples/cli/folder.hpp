@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kovos/data/dataset.hpp"
+#include "kovos/data/folder_layout.hpp"
 
 namespace kovos::cli {
 
@@ -14,13 +15,13 @@ inline SegmentationFolder open_folder(std::filesystem::path const& root, Dataset
                                       UnreadableFiles unreadable = UnreadableFiles::stop) {
   SegmentationFolderOptions options;
   options.unreadable_files = unreadable;
-  options.split = split;
   try {
-    return SegmentationFolder(root, options);
+    kovos::detail::choose_pair(root, options.layout, split);
+    options.split = split;
   } catch (DataError const&) {
-    options.split.reset();
-    return SegmentationFolder(root, options);
+    // What is wrong with the whole is said below.
   }
+  return SegmentationFolder(root, options);
 }
 
 }  // namespace kovos::cli

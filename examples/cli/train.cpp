@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // kovos train
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "command.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
+#include "kovos/data/folder_layout.hpp"
+#include "kovos/io/file.hpp"
 #include "kovos/training/config.hpp"
 #include "training_run.hpp"
 
@@ -29,14 +37,35 @@ struct Arguments {
   bool resume = false, torch = false, half = false, show = false;
 };
 
-/// "key=value", the value as JSON or else as a text.
+/// "key=value", the value as JSON or else as a text; settings that are texts take what stands there.
 void apply_setting(TrainingConfig& config, std::string const& setting) {
   auto const at = setting.find('=');
   if (at == setting.npos) throw UsageError("--set " + setting + ": expected key=value");
   auto const text = setting.substr(at + 1);
+  auto const key = setting.substr(0, at);
+  auto const settings = config.to_json();
+  bool const is_text = settings.contains(key) && settings.at(key).is_string();
   auto value = nlohmann::json::parse(text, nullptr, false);
-  if (value.is_discarded()) value = text;
-  config.set(setting.substr(0, at), value, "--set");
+  if (value.is_discarded() || (is_text && !value.is_string())) value = text;
+  config.set(key, value, "--set");
+}
+
+/// Two runs in one folder would replace each other's files. The lock ends with the process, however that ends.
+void lock(detail::Descriptor const& folder, std::string const& name) {
+  bool const taken = ::flock(folder.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  require<FileError>(!taken, detail::in_quotes(name),
+                     " is being written by another run: wait for it or stop it, or choose another folder");
+}
+
+/// What a run that was killed while writing left behind.
+void remove_unfinished(std::filesystem::path const& folder) {
+  for (auto const& path : detail::listed(folder)) {
+    auto const name = path.filename().string();
+    bool ours = false;
+    for (char const* stem : {"checkpoint.", "model.", "training.", "curves."}) ours = ours || name.starts_with(stem);
+    std::error_code ignored;
+    if (ours && name.ends_with(".partial")) std::filesystem::remove(path, ignored);
+  }
 }
 
 int run(Arguments const& a) {
@@ -63,14 +92,21 @@ int run(Arguments const& a) {
   run.resume = a.resume;
   run.torch = a.torch;
   run.half = a.half;
-  std::error_code failure;
-  std::filesystem::create_directories(run.output, failure);
-  require<FileError>(!failure && std::filesystem::is_directory(run.output), "the output folder '", a.output,
-                     "' cannot be made: ", failure ? failure.message() : "a file of that name is in the way");
   bool const started = std::filesystem::exists(run.output / "checkpoint.safetensors");
   if (started && !a.resume)
     throw UsageError("'" + a.output + "' holds a run already: add --resume to go on, or choose another folder");
   if (!started && a.resume) throw UsageError("'" + a.output + "' holds no checkpoint to resume from");
+  if (!started && std::filesystem::exists(run.output / "model.safetensors"))
+    throw UsageError("'" + a.output + "' holds a model already: choose another folder");
+  std::error_code failure;
+  std::filesystem::create_directories(run.output, failure);
+  require<FileError>(!failure && std::filesystem::is_directory(run.output), "the output folder '", a.output,
+                     "' cannot be made: ", failure ? failure.message() : "a file of that name is in the way");
+  detail::Descriptor const folder(::open(run.output.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  lock(folder, a.output);
+  remove_unfinished(run.output);
+  // A file beyond the limit of `ulimit -f` is an error like a full disk, not a reason to be killed.
+  std::signal(SIGXFSZ, SIG_IGN);
 
   auto const& name = run.config.model;
   if (name == preset_name<cat_seg_scenes>) return train<cat_seg_scenes>(run);
@@ -86,7 +122,7 @@ int run(Arguments const& a) {
 void add_train(CLI::App& app, Machine& machine, Action& action) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("train", "Fine-tune CAT-Seg, or pre-train a CLIP from captions");
-  command->add_option("--config", a->config, "JSON file with the settings of the run")->check(CLI::ExistingFile);
+  command->add_option("--config", a->config, "JSON file with the settings of the run");
   command->add_option("--set", a->settings, "Settings that replace those of the file, key=value");
   command->add_option("--output", a->output, "Folder for checkpoints, log, curves and the model");
   command->add_option("--vocabulary", a->vocabulary, "CLIP's vocabulary, if not beside the initial weights");

@@ -102,6 +102,46 @@ inline Image draw_log(std::filesystem::path const& csv) {
   return draw_curves(panels);
 }
 
+/// What was measured since the last row of the log. It is stored with checkpoints, so that a continued run writes the
+/// rows of one that was never stopped.
+struct LogSums {
+  static constexpr char const* key = "kovos.training.log";
+  double loss = 0, gradient_norm = 0, seconds = 0;
+  std::size_t steps = 0, pictures = 0;
+
+  void add(TrainingStep const& step) {
+    loss += step.loss;
+    gradient_norm += step.gradient_norm;
+    seconds += step.seconds;
+    pictures += step.pictures;
+    ++steps;
+  }
+
+  std::string to_text() const {
+    return nlohmann::ordered_json{{"loss", loss},
+                                  {"gradient_norm", gradient_norm},
+                                  {"seconds", seconds},
+                                  {"steps", steps},
+                                  {"pictures", pictures}}
+        .dump();
+  }
+
+  /// Those of a checkpoint; none if it has none.
+  static LogSums of(NamedTensors const& file) {
+    LogSums sums;
+    auto const text = file.metadata.find(key);
+    if (text == file.metadata.end()) return sums;
+    auto const json = nlohmann::json::parse(text->second, nullptr, false);
+    if (!json.is_object()) return sums;
+    sums.loss = json.value("loss", 0.0);
+    sums.gradient_norm = json.value("gradient_norm", 0.0);
+    sums.seconds = json.value("seconds", 0.0);
+    sums.steps = json.value("steps", std::size_t{0});
+    sums.pictures = json.value("pictures", std::size_t{0});
+    return sums;
+  }
+};
+
 /// Steps until the run is finished or stopped. evaluate() -> named scores, for the log.
 template <class Trainer, class Network, class Evaluate>
 int run_steps(TrainingRun const& run, Context<> const& context, Trainer& trainer, Network& network,
@@ -109,14 +149,21 @@ int run_steps(TrainingRun const& run, Context<> const& context, Trainer& trainer
   namespace fs = std::filesystem;
   auto const& config = run.config;
   auto const checkpoint_path = run.output / "checkpoint.safetensors";
+  LogSums sums;
+  std::optional<std::size_t> saved;
   auto const save = [&] {
     auto file = trainer.checkpoint();
+    file.metadata[LogSums::key] = sums.to_text();
     if (!merges.empty()) file.tensors[std::string(embedded_merges_key)] = vocabulary_tensor(merges);
     write_safetensors(checkpoint_path, file);
+    saved = trainer.steps_done();
     if (run.torch) write_torch_file(run.output / "checkpoint.pth", file, trainer.steps_done());
   };
   if (run.resume) {
-    trainer.restore(read_checkpoint(checkpoint_path));
+    auto const file = read_checkpoint(checkpoint_path);
+    trainer.restore(file);
+    sums = LogSums::of(file);
+    saved = trainer.steps_done();
     std::fprintf(stderr, "kovos: resumed from %s at step %zu\n", checkpoint_path.string().c_str(),
                  trainer.steps_done());
   }
@@ -126,35 +173,29 @@ int run_steps(TrainingRun const& run, Context<> const& context, Trainer& trainer
   auto* const interrupt = std::signal(SIGINT, request_stop);
   auto* const terminate = std::signal(SIGTERM, request_stop);
   TrainProgress progress(config.steps, trainer.steps_done());
-  double loss = 0, norm = 0, seconds = 0;
-  std::size_t count = 0, pictures = 0;
   while (!trainer.finished() && !stop_requested) {
     auto const step = trainer.step();
-    loss += step.loss;
-    norm += step.gradient_norm;
-    seconds += step.seconds;
-    pictures += step.pictures;
-    ++count;
+    sums.add(step);
     bool const evaluates = config.evaluate_every > 0 && step.step % config.evaluate_every == 0;
     if (step.step % config.log_every == 0 || trainer.finished() || evaluates) {
       TrainingRecord row;
       row.step = step.step;
       row.epoch =
           epoch_size == 0 ? 0 : static_cast<double>(step.step * step.pictures) / static_cast<double>(epoch_size);
-      row.loss = loss / static_cast<double>(count);
+      row.loss = sums.loss / static_cast<double>(sums.steps);
       row.learning_rate = step.learning_rate;
-      row.gradient_norm = norm / static_cast<double>(count);
-      row.images_per_second = static_cast<double>(pictures) / seconds;
+      row.gradient_norm = sums.gradient_norm / static_cast<double>(sums.steps);
+      row.images_per_second = static_cast<double>(sums.pictures) / sums.seconds;
       row.peak_memory_bytes = step.peak_bytes;
       if (evaluates || trainer.finished()) evaluate(row);
       log.append(row);
       progress.report(row);
-      loss = norm = seconds = 0;
-      count = pictures = 0;
+      sums = {};
     }
     progress.show(step);
-    if (step.step % config.checkpoint_every == 0 || trainer.finished() || stop_requested) save();
+    if (step.step % config.checkpoint_every == 0 || trainer.finished()) save();
   }
+  if (saved != trainer.steps_done()) save();
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, terminate);
   progress.clear();
@@ -232,15 +273,17 @@ template <ClipConfig Config>
 CaptionSource caption_source(TrainingConfig const& config) {
   if (config.data == "scenes")
     return [seed = config.seed, text = config.class_template](std::size_t position) {
-      // Captions of half of the scenes name a single thing, every other time in the sentence in which classes are
-      // looked for later.
+      // Things are named every other time in the sentence in which classes are looked for later.
       auto const number = caption_scenes.first_seed + (seed % 1024 << 40) + position;
       auto scene = render_scene(number, {.side = Config.vision.image_size,
                                          .vocabulary = SceneVocabulary::all,
-                                         .most_objects = position % 4 == 2 ? std::size_t{1} : std::size_t{4}});
-      if (position % 2 == 0) return CaptionSample{std::move(scene.image), scene.caption};
-      auto const thing = scene_thing(scene, number);
-      return CaptionSample{std::move(scene.image), position % 4 == 1 ? in_template(text, thing) : thing};
+                                         .most_objects = position % 2 == 0 ? std::size_t{4} : std::size_t{1}});
+      CaptionSample sample{std::move(scene.image), scene.caption, {}};
+      for (std::uint64_t k = 1; k <= 2; ++k) {
+        auto const thing = scene_thing(scene, number * 2 + k);
+        sample.phrases.push_back((position + k) % 2 == 0 ? in_template(text, thing) : thing);
+      }
+      return sample;
     };
   struct Entry {
     std::filesystem::path path;
@@ -265,7 +308,20 @@ CaptionSource caption_source(TrainingConfig const& config) {
                        ": there is no ", path.string());
     list->push_back({path, std::string(entry.substr(tab + 1))});
   }
-  require<DataError>(!list->empty(), (folder / "captions.txt").string(), " holds no captions");
+  // All are read once, so that a long run does not fail late.
+  auto const unreadable = [&](Entry const& entry) {
+    try {
+      read_image(entry.path);
+      return false;
+    } catch (Error const& error) {
+      if (config.unreadable != "skip") throw;
+      std::fprintf(stderr, "kovos: left out %s: %s\n", entry.path.filename().c_str(), error.what());
+      return true;
+    }
+  };
+  list->erase(std::remove_if(list->begin(), list->end(), unreadable), list->end());
+  require<DataError>(!list->empty(), (folder / "captions.txt").string(),
+                     " holds no captions of pictures that can be read");
   auto const order = std::make_shared<std::pair<std::mutex, EpochOrder>>(std::piecewise_construct, std::tuple<>{},
                                                                          std::tuple{list->size(), config.seed});
   return [list, order, seed = config.seed](std::size_t position) {
@@ -282,7 +338,7 @@ CaptionSource caption_source(TrainingConfig const& config) {
     auto random = sample_random(seed, position);
     auto image = read_image(entry.path);
     LabelMap const labels{image.height, image.width, std::vector<std::uint16_t>(image.height * image.width)};
-    return CaptionSample{augment({std::move(image), labels, {}}, augmentation, random).image, entry.caption};
+    return CaptionSample{augment({std::move(image), labels, {}}, augmentation, random).image, entry.caption, {}};
   };
 }
 

@@ -131,6 +131,22 @@ inline HostEpilogue host_epilogue(Epilogue const& e) {
 
 template <class Exec, class A, class B>
 void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, HostKernels const& kernels) {
+  // Long sums, as those of weight gradients over all rows of a batch, are formed in parts that stay in the cache.
+  constexpr std::size_t longest = 4096, part = 512;
+  if (p.a.columns > longest && p.epilogue.activation == Activation::none) {
+    for (std::size_t k = 0; k < p.a.columns; k += part) {
+      auto q = p;
+      q.a.data += k * p.a.column_stride;
+      q.b.data += k * p.b.row_stride;
+      q.a.columns = q.b.rows = std::min(part, p.a.columns - k);
+      if (k > 0) {
+        q.epilogue = {};
+        q.epilogue.residual = {p.c.data, p.c.rows, p.c.columns, p.c.row_stride, p.c.column_stride};
+      }
+      gemm_host(context, q, kernels);
+    }
+    return;
+  }
   std::size_t const depth = p.a.columns;
   std::size_t const width = kernels.columns;
   std::size_t const panels = (p.c.columns + width - 1) / width;
@@ -141,7 +157,9 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
     pack_panel(p.b, panel * width, width, p.alpha, packed.data() + panel * depth * width);
   });
 
-  // Rows whose stride is a multiple of the page size fall on the same cache sets; others are read where they are.
+  // Rows whose stride is a multiple of the page size fall on the same cache sets; others are read where they are. A
+  // transposed matrix is copied as it lies, column by column.
+  bool const transposed = p.a.row_stride == 1 && p.a.column_stride != 1;
   bool const copies =
       !std::is_same_v<A, float> || p.a.column_stride != 1 || (depth > 256 && p.a.row_stride % 1024 == 0);
   std::size_t const chunk = 8 * kernels.rows;
@@ -164,13 +182,18 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
     if constexpr (std::is_same_v<A, float>) g.a = p.a.data + row * p.a.row_stride;
     if (copies) {
       float* copy = scratch.data() + worker * chunk * stride;
-      std::size_t const run = p.a.column_stride == 1 ? depth : 16;  // of a transposed matrix, what the cache can hold
-      for (std::size_t k0 = 0; k0 < depth; k0 += run)
-        for (std::size_t i = 0; i < g.rows; ++i)
-          for (std::size_t k = k0; k < std::min(depth, k0 + run); ++k)
-            copy[i * stride + k] = static_cast<float>(p.a.data[(row + i) * p.a.row_stride + k * p.a.column_stride]);
       g.a = copy;
-      g.a_stride = stride;
+      g.a_stride = transposed ? 1 : stride;
+      g.a_step = transposed ? chunk : 1;
+      if (transposed) {
+        for (std::size_t k = 0; k < depth; ++k)
+          for (std::size_t i = 0; i < g.rows; ++i)
+            copy[k * chunk + i] = static_cast<float>(p.a.data[row + i + k * p.a.column_stride]);
+      } else {
+        for (std::size_t i = 0; i < g.rows; ++i)
+          for (std::size_t k = 0; k < depth; ++k)
+            copy[i * stride + k] = static_cast<float>(p.a.data[(row + i) * p.a.row_stride + k * p.a.column_stride]);
+      }
     }
     std::size_t const column = panel * width;
     g.first_row = row;

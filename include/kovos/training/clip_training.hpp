@@ -36,12 +36,15 @@ struct ClipLossConfig {
 };
 
 /// The contrastive loss of pictures of image_size x image_size pixels and their captions, start and end included.
+/// phrases: things that captions name, as many of each picture, first one of all pictures, then the next of all: what
+/// the dense share looks for in the patches (GroupViT's prompted nouns, Xu et al. 2022); empty: the captions
+/// themselves.
 /// -> [1]. Throws ShapeError if there are not as many captions as pictures.
 template <ClipConfig Config, class T, class Exec, Recompute Policy>
 auto clip_loss(Tape<Exec, Policy> const& tape, ClipModel<Config, T, typename Exec::memory_space> const& model,
                std::span<Image const> images, std::span<std::vector<std::int32_t> const> captions,
-               ClipLossConfig const& config) {
-  std::size_t const side = Config.vision.image_size;
+               std::span<std::vector<std::int32_t> const> phrases, ClipLossConfig const& config) {
+  std::size_t const side = Config.vision.image_size, n = images.size();
   auto const pixels = normalized_pixels(tape, images, side, side, config.mean, config.deviation);
   auto const texts = model.text.encode(tape, captions);
   if (config.dense_share == 0)
@@ -49,11 +52,17 @@ auto clip_loss(Tape<Exec, Policy> const& tape, ClipModel<Config, T, typename Exe
   auto const features = model.visual.encode_joint(tape, pixels);
   auto const loss = contrastive_loss(tape, features.embedding, texts, model.logit_scale, 1 - config.dense_share);
   auto const patches = tokens_to_map(tape, features.dense, Config.vision.grid(), Config.vision.grid());
-  std::size_t const n = patches.extent(0), depth = patches.extent(3);
-  auto const dense =
-      dense_contrastive_loss(tape, patches.reshape(dynamic_extents<3>(n, patches.size() / n / depth, depth)), texts,
-                             model.logit_scale, static_cast<float>(config.dense_sharpness), config.dense_share);
-  add_in_place(tape, loss, dense);
+  auto const depth = patches.extent(3);
+  auto const list = patches.reshape(dynamic_extents<3>(n, patches.size() / n / depth, depth));
+  auto const named = phrases.empty() ? texts : model.text.encode(tape, phrases);
+  require<ShapeError>(named.extent(0) % n == 0, "[clip_loss] ", n, " pictures have ", named.extent(0),
+                      " phrases, expected as many for each");
+  std::size_t const count = named.extent(0) / n;
+  for (std::size_t k = 0; k < count; ++k)
+    add_in_place(tape, loss,
+                 dense_contrastive_loss(tape, list, named.slice(k * n, n), model.logit_scale,
+                                        static_cast<float>(config.dense_sharpness),
+                                        config.dense_share / static_cast<double>(count)));
   return loss;
 }
 

@@ -189,8 +189,15 @@ inline void TrainingConfig::check(std::string const& source) const {
 /// ConfigError.
 inline TrainingConfig read_training_config(std::filesystem::path const& path) {
   auto const bytes = read_file(path, std::size_t{1} << 20);
-  auto const json = nlohmann::json::parse(reinterpret_cast<char const*>(bytes.data()),
-                                          reinterpret_cast<char const*>(bytes.data()) + bytes.size(), nullptr, false);
+  auto const* const text = reinterpret_cast<char const*>(bytes.data());
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(text, text + bytes.size());
+  } catch (nlohmann::json::parse_error const& error) {
+    std::string_view what = error.what();
+    if (auto const bracket = what.find("] "); bracket != what.npos) what.remove_prefix(bracket + 2);
+    fail<ConfigError>(path.string(), ": ", what);
+  }
   require<ConfigError>(json.is_object(), path.string(), ": this is not a JSON object of training settings");
   TrainingConfig config;
   for (auto const& [key, value] : json.items()) config.set(key, value, path.string());

@@ -34,10 +34,11 @@ inline std::string in_template(std::string const& text, std::string const& name)
 /// Sample number `position` of a run, counted through all epochs; depends on nothing else.
 using SegmentationSource = std::function<SegmentationSample(std::size_t position)>;
 
-/// A picture and what is said about it.
+/// A picture, what is said about it, and some of the things that are named, as many for each picture, or none.
 struct CaptionSample {
   Image image;
   std::string caption;
+  std::vector<std::string> phrases;
 };
 using CaptionSource = std::function<CaptionSample(std::size_t position)>;
 
@@ -152,18 +153,25 @@ class ClipTask {
 
   template <Recompute Policy>
   auto loss(Tape<Exec, Policy> const& tape, std::size_t index) {
+    std::size_t const length = Config.text.context_length;
     auto samples = make_samples(config_.batch_size, [&](std::size_t i) {
       auto sample = source_(index * config_.batch_size + i);
-      return std::pair(std::move(sample.image), tokenizer_.encode_prompt(sample.caption, Config.text.context_length));
+      std::vector<std::vector<std::int32_t>> texts{tokenizer_.encode_prompt(sample.caption, length)};
+      for (auto const& phrase : sample.phrases) texts.push_back(tokenizer_.encode_prompt(phrase, length));
+      return std::pair(std::move(sample.image), std::move(texts));
     });
     std::vector<Image> images;
-    std::vector<std::vector<std::int32_t>> captions;
-    for (auto& [image, caption] : samples) {
+    std::vector<std::vector<std::int32_t>> captions, phrases;
+    for (auto& [image, texts] : samples) {
+      require<DataError>(texts.size() == samples[0].second.size(), "[ClipTask] one picture has ", texts.size() - 1,
+                         " phrases, another ", samples[0].second.size() - 1);
       images.push_back(std::move(image));
-      captions.push_back(std::move(caption));
+      captions.push_back(std::move(texts[0]));
     }
-    return clip_loss(tape, network_, std::span<Image const>(images),
-                     std::span<std::vector<std::int32_t> const>(captions), loss_);
+    for (std::size_t k = 1; k < samples[0].second.size(); ++k)
+      for (auto& sample : samples) phrases.push_back(std::move(sample.second[k]));
+    using Texts = std::span<std::vector<std::int32_t> const>;
+    return clip_loss(tape, network_, std::span<Image const>(images), Texts(captions), Texts(phrases), loss_);
   }
 
   /// The temperature stays at or above 0.01 (Radford et al. 2021, section 2.5).

@@ -104,7 +104,8 @@ class Trainer {
 
  private:
   static char const* advice() {
-    return "; the last checkpoint is unharmed: resume from it with a smaller learning rate or stronger clipping";
+    return "; the last checkpoint is unharmed: give it as \"initial\" to a new run with a smaller learning rate or "
+           "stronger clipping";
   }
 
   Context<Exec> context_;

@@ -24,7 +24,8 @@ struct HostEpilogue {
 /// segment_length floats, segment_stride apart: a plain matrix has one, a k x k convolution has k.
 struct HostGemmBlock {
   float const* a = nullptr;
-  std::size_t a_stride = 0;
+  std::size_t a_stride = 0;  // from row to row
+  std::size_t a_step = 1;    // from column to column
   std::size_t segments = 1;
   std::size_t segment_length = 0;
   std::size_t segment_stride = 0;
