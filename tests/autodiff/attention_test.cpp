@@ -18,10 +18,18 @@ TEST_CASE("attention: self, cross and causal") {
     bool causal = false;
     float scale = 0;
   };
-  // Lengths around the vectors and row blocks of the host engine.
-  std::vector<Case> const cases{{{1, 1, 3, 1, 1}},       {{2, 5, 3, 6, 2}},         {{1, 3, 17, 10, 2}},
-                                {{3, 7, 7, 9, 3}, true}, {{1, 17, 17, 5, 1}, true}, {{2, 3, 5, 6, 3}, false, 1.75f},
-                                {{1, 18, 5, 7, 1}},      {{1, 5, 33, 4, 1}}};
+  // Lengths and head widths around the vectors and row blocks of the host engine.
+  std::vector<Case> const cases{{{1, 1, 3, 1, 1}},
+                                {{2, 5, 3, 6, 2}},
+                                {{1, 3, 17, 10, 2}},
+                                {{3, 7, 7, 9, 3}, true},
+                                {{1, 17, 17, 5, 1}, true},
+                                {{2, 3, 5, 6, 3}, false, 1.75f},
+                                {{1, 18, 5, 7, 1}},
+                                {{1, 5, 33, 4, 1}},
+                                {{1, 3, 5, 33, 1}},
+                                {{1, 5, 4, 34, 2}},
+                                {{5, 4, 4, 6, 2}, true, 0.5f}};
   for (auto const& c : cases) {
     auto const& s = c.s;
     CAPTURE(s.queries);
@@ -57,6 +65,19 @@ TEST_CASE("attention: queries, keys and values are the same memory") {
       });
 }
 
+TEST_CASE("window_attention: queries, keys and values are the same memory") {
+  reference::Map const map{1, 4, 6, 6};
+  check_rule(
+      {numbers(1, 1.5, map.size())},
+      [&](auto const& tape, std::vector<Flat> const& x) {
+        auto const t = x[0].reshape(dynamic_extents<4>(map.n, map.height, map.width, map.channels));
+        return window_attention(tape, t, t, t, 2, 2, 1);
+      },
+      [&](std::vector<Values> const& x) {
+        return reference::window_attention(map, x[0], x[0], x[0], 2, 2, 1, true).value;
+      });
+}
+
 TEST_CASE("attention: large scores have finite gradients") {
   // All attention rests on one key: nothing flows to queries and keys, the values receive the result's gradient.
   for_each_context([](auto const& context) {
@@ -82,7 +103,8 @@ TEST_CASE("window_attention: with and without shift") {
     std::size_t heads, window, shift;
   };
   std::vector<Case> const cases{{{1, 6, 3, 4}, 2, 3, 0}, {{2, 6, 6, 3}, 1, 3, 1},  {{1, 4, 6, 6}, 3, 2, 1},
-                                {{1, 5, 5, 3}, 1, 5, 0}, {{1, 10, 5, 2}, 1, 5, 2}, {{1, 3, 5, 5}, 5, 1, 0}};
+                                {{1, 5, 5, 3}, 1, 5, 0}, {{1, 10, 5, 2}, 1, 5, 2}, {{1, 3, 5, 5}, 5, 1, 0},
+                                {{1, 4, 2, 18}, 1, 2, 1}};
   for (auto const& c : cases) {
     CAPTURE(c.map.height);
     CAPTURE(c.window);

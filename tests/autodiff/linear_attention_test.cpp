@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <type_traits>
 #include <vector>
 
 #include "autodiff/references.hpp"
@@ -18,8 +19,8 @@ struct Case {
 };
 
 // Lengths and widths around the vectors of the host engine; more positions than threads.
-std::vector<Case> const cases{{1, 1, 3, 1, 0}, {3, 5, 6, 2, 0},  {17, 2, 5, 1, 0},
-                              {5, 3, 9, 3, 1}, {3, 5, 10, 2, 7}, {2, 3, 17, 1, 3}};
+std::vector<Case> const cases{{1, 1, 3, 1, 0},  {3, 5, 6, 2, 0},  {17, 2, 5, 1, 0}, {5, 3, 9, 3, 1},
+                              {3, 5, 10, 2, 7}, {2, 3, 17, 1, 3}, {3, 2, 33, 1, 0}, {4, 3, 34, 2, 1}};
 
 /// x followed by the repeated row, as often as it counts, at every position.
 Values padded(Case const& c, Values const& x, Values const& row) {
@@ -76,6 +77,25 @@ TEST_CASE("leading_axis_attention: with and without a repeated key") {
     check(
         c, [](auto const&... x) { return leading_axis_attention(x...); },
         [](auto const&... x) { return reference::leading_axis_attention(x...).value; });
+}
+
+TEST_CASE("linear_attention and leading_axis_attention: queries, keys and values are the same memory") {
+  std::size_t const length = 4, positions = 3, width = 6, heads = 2;
+  auto const run = [&](auto const& attend) {
+    return [&](auto const& tape, std::vector<Flat> const& x) {
+      auto const t = x[0].reshape(dynamic_extents<3>(length, positions, width));
+      return attend(tape, t, t, t, heads);
+    };
+  };
+  check_rule({numbers(1, 1.5, length * positions * width)},
+             run([](auto const&... x) { return linear_attention(x...); }), [&](std::vector<Values> const& x) {
+               return reference::linear_attention(length, length, positions, width, heads, x[0], x[0], x[0]).value;
+             });
+  check_rule(
+      {numbers(2, 1.5, length * positions * width)}, run([](auto const&... x) { return leading_axis_attention(x...); }),
+      [&](std::vector<Values> const& x) {
+        return reference::leading_axis_attention(length, length, positions, width, heads, x[0], x[0], x[0]).value;
+      });
 }
 
 TEST_CASE("linear_attention: features at zero, where both branches of the ELU meet") {

@@ -83,6 +83,41 @@ TEST_CASE("group_norm: with and without ReLU") {
     }
 }
 
+TEST_CASE("group_norm: weights stored as bf16 have float gradients") {
+  std::size_t const c = 6;
+  reference::Map const map{2, 3, 5, c};
+  auto const weight = random_tensor<bf16>(2, 1, c), bias = random_tensor<bf16>(3, 1, c);
+  std::vector<Values> const operands{numbers(1, 2, map.size()), values(weight), values(bias)};
+  Values const weights = numbers(4, 1, map.size());
+  auto const expected = difference_gradients(
+      operands, weights, [&](auto const& x) { return reference::group_norm(map, 3, x[0], x[1], x[2], true).value; });
+  for_each_context([&](auto const& context) {
+    Flat const dweight = tensor_of(Values(c)), dbias = tensor_of(Values(c));
+    auto const result =
+        differentiate(context, {operands[0]}, weights, [&](auto const& tape, std::vector<Flat> const& x) {
+          tape.watch(weight, dweight);
+          tape.watch(bias, dbias);
+          return group_norm(tape, x[0].reshape(dynamic_extents<4>(map.n, map.height, map.width, c)), 3, weight, bias,
+                            true);
+        });
+    CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
+    CHECK(close_gradients(values(dweight), expected[1], 1e-4));
+    CHECK(close_gradients(values(dbias), expected[2], 1e-4));
+  });
+}
+
+TEST_CASE("group_norm: the map is kept, although the kernel without a tape overwrites it") {
+  auto const x = random_tensor(1, 2, 1, 3, 5, 4);
+  auto const weight = random_tensor(2, 1, 4), bias = random_tensor(3, 1, 4);
+  for_each_context([&](auto const& context) {
+    Values const before = values(x);
+    Tape const tape(context);
+    group_norm(tape, x, 2, weight, bias);
+    context.fence();
+    CHECK(values(x) == before);
+  });
+}
+
 TEST_CASE("l2_normalize") {
   for (std::size_t const c : {1u, 3u, 17u, 33u}) {
     CAPTURE(c);
