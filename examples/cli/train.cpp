@@ -92,18 +92,19 @@ int run(Arguments const& a) {
   run.resume = a.resume;
   run.torch = a.torch;
   run.half = a.half;
-  bool const started = std::filesystem::exists(run.output / "checkpoint.safetensors");
-  if (started && !a.resume)
-    throw UsageError("'" + a.output + "' holds a run already: add --resume to go on, or choose another folder");
-  if (!started && a.resume) throw UsageError("'" + a.output + "' holds no checkpoint to resume from");
-  if (!started && std::filesystem::exists(run.output / "model.safetensors"))
-    throw UsageError("'" + a.output + "' holds a model already: choose another folder");
+  auto const holds = [&](char const* name) { return std::filesystem::exists(run.output / name); };
+  if (a.resume && !holds("checkpoint.safetensors"))
+    throw UsageError("'" + a.output + "' holds no checkpoint to resume from");
   std::error_code failure;
   std::filesystem::create_directories(run.output, failure);
   require<FileError>(!failure && std::filesystem::is_directory(run.output), "the output folder '", a.output,
                      "' cannot be made: ", failure ? failure.message() : "a file of that name is in the way");
   detail::Descriptor const folder(::open(run.output.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   lock(folder, a.output);
+  if (!a.resume && holds("checkpoint.safetensors"))
+    throw UsageError("'" + a.output + "' holds a run already: add --resume to go on, or choose another folder");
+  if (!a.resume && holds("model.safetensors"))
+    throw UsageError("'" + a.output + "' holds a model already: choose another folder");
   remove_unfinished(run.output);
   // A file beyond the limit of `ulimit -f` is an error like a full disk, not a reason to be killed.
   std::signal(SIGXFSZ, SIG_IGN);

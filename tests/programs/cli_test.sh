@@ -53,7 +53,7 @@ absent out/cut.json out/cut.labels.png out/cut.overlay.png
 expect 1 'missing.png' "$kovos" segment --model demo.safetensors --image missing.png --classes sky --output out "${small[@]}"
 
 # Bad usage: exit 2.
-expect 2 '--model is required' "$kovos" segment --image x.png --classes sky --output out
+expect 2 '--image is required' "$kovos" segment --classes sky --output out
 expect 2 'window' "$kovos" segment --model demo.safetensors --image "$images/rgb.png" --classes sky --output out --window round
 expect 2 'nothing matches' "$kovos" segment --model demo.safetensors --image 'none/*.png' --classes sky --output out
 expect 2 'is not in this build' "$kovos" segment --model demo.safetensors --image pictures --classes sky --output out --device abacus
@@ -82,6 +82,21 @@ expect 1 'the model reads at most 77' "$kovos" segment --model demo.safetensors 
 absent none
 echo blocked > blocked
 expect 1 'output folder' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes sky --output blocked
+
+# Without --model the embedded one, first from $KOVOS_HOME.
+rm -rf home none && mkdir home
+default() { KOVOS_HOME=$work/home "$kovos" segment --image pictures/a.png --classes sky "${small[@]}" "$@"; }
+if [ -e "$repository/weights/cat_seg_scenes.safetensors" ]; then
+  expect 0 '"name":"sky"' default --output out --json
+else
+  expect 1 "the default model is not there; name a checkpoint, or set KOVOS_HOME" default --output none
+  expect 1 "$work/home/cat_seg_scenes.safetensors" default --output none
+fi
+head -c 5000 demo.safetensors > home/cat_seg_scenes.safetensors
+expect 1 "$work/home/cat_seg_scenes.safetensors" default --output none
+absent none
+cp demo.safetensors merges.txt home/ && mv home/demo.safetensors home/cat_seg_scenes.safetensors
+expect 0 '"name":"sky"' default --output out --json
 
 # Looking at weights.
 expect 0 'preset        cat_seg_tiny' "$kovos" inspect demo.safetensors
