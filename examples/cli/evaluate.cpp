@@ -76,17 +76,16 @@ nlohmann::ordered_json scores(SegmentationMetrics const& m) {
 }
 
 void print_scores(char const* title, SegmentationMetrics const& m) {
-  std::printf("%-8s %3zu classes  mIoU %5.1f  fwIoU %5.1f  mAcc %5.1f  pAcc %5.1f  IoU 0: %4.1f %%\n", title, m.present_classes,
-              100 * m.mean_iou, 100 * m.frequency_weighted_iou, 100 * m.mean_accuracy, 100 * m.pixel_accuracy,
-              100 * m.zero_iou_share);
+  std::printf("%-8s %3zu classes  mIoU %5.1f  fwIoU %5.1f  mAcc %5.1f  pAcc %5.1f  IoU 0: %4.1f %%\n", title,
+              m.present_classes, 100 * m.mean_iou, 100 * m.frequency_weighted_iou, 100 * m.mean_accuracy,
+              100 * m.pixel_accuracy, 100 * m.zero_iou_share);
 }
 
 int run(Arguments const& a) {
   auto const benchmark = open_benchmark(a.data);
-  auto const model =
-      AnyModel<>::load(a.model.empty() ? default_model_path() : std::filesystem::path(a.model),
-                       optional_path(a.vocabulary),
-                       a.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
+  auto const model = AnyModel<>::load(
+      a.model.empty() ? default_model_path() : std::filesystem::path(a.model), optional_path(a.vocabulary),
+      a.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
   auto const words = model.encode(benchmark.classes, prompt_templates(a.templates));
   SegmentOptions options;
   options.window = a.window == "whole" ? WindowMode::whole : WindowMode::sliding;
@@ -139,7 +138,9 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("evaluate", "Score a model on labelled pictures: mIoU and its kin");
   command->add_option("--model", a->model, "CAT-Seg checkpoint (default: the embedded model)");
-  command->add_option("--data", a->data, "scenes, or a folder with images, annotations and classes.txt, ADE20K, COCO-Stuff")
+  command
+      ->add_option("--data", a->data,
+                   "scenes, or a folder with images, annotations and classes.txt, ADE20K, COCO-Stuff")
       ->capture_default_str();
   command->add_option("--pictures", a->pictures, "Only the first of them");
   command->add_option("--templates", a->templates, "Prompt template set")->capture_default_str();

@@ -83,9 +83,9 @@ int run(Options const& o) {
   if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
     options.background_from = benchmark->background_from.value_or(0);
 
-  auto const model =
-      AnyModel<>::load(o.model.empty() ? default_model_path() : std::filesystem::path(o.model), optional_path(o.vocabulary),
-                       o.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
+  auto const model = AnyModel<>::load(
+      o.model.empty() ? default_model_path() : std::filesystem::path(o.model), optional_path(o.vocabulary),
+      o.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
   auto const words = model.encode(classes, templates);
   std::error_code failure;
   std::filesystem::create_directories(o.output, failure);

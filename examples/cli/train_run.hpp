@@ -268,22 +268,37 @@ SegmentationData segmentation_data(TrainingConfig const& config) {
   return data;
 }
 
+/// A scene, its caption and two things in it. Every other scene has one object, and those of 16 such scenes in turn are
+/// made of the same, so that a batch cannot be told apart without looking at shapes. Things are named every other time
+/// in the sentence in which classes are looked for later.
+template <ClipConfig Config>
+CaptionSample scene_with_captions(std::uint64_t first_seed, std::size_t position, std::string const& text) {
+  auto const seed = first_seed + position;
+  SceneOptions options{.side = Config.vision.image_size, .vocabulary = SceneVocabulary::all};
+  if (position % 2 == 1) {
+    std::size_t const surface =
+        kovos::detail::SceneRandom(first_seed + position / 32).below(kovos::detail::scene_surfaces);
+    std::size_t const shape = kovos::detail::SceneRandom(seed * 3).below(kovos::detail::scene_shapes);
+    options.most_objects = 1;
+    options.wanted_class = kovos::detail::scene_object_class(surface, shape);
+  }
+  auto scene = render_scene(seed, options);
+  CaptionSample sample{std::move(scene.image), scene.caption, {}};
+  for (std::uint64_t k = 1; k <= 2; ++k) {
+    auto const thing = k == 1 && options.wanted_class && !scene.objects.empty()
+                           ? scene_word(*options.wanted_class, seed * 2)
+                           : scene_thing(scene, seed * 2 + k);
+    sample.phrases.push_back((position / 2 + k) % 2 == 0 ? in_template(text, thing) : thing);
+  }
+  return sample;
+}
+
 /// Pictures with what is said about them: scenes, or a folder with captions.txt (file name, tab, caption per line).
 template <ClipConfig Config>
 CaptionSource caption_source(TrainingConfig const& config) {
   if (config.data == "scenes")
     return [seed = config.seed, text = config.class_template](std::size_t position) {
-      // Things are named every other time in the sentence in which classes are looked for later.
-      auto const number = caption_scenes.first_seed + (seed % 1024 << 40) + position;
-      auto scene = render_scene(number, {.side = Config.vision.image_size,
-                                         .vocabulary = SceneVocabulary::all,
-                                         .most_objects = position % 2 == 0 ? std::size_t{4} : std::size_t{1}});
-      CaptionSample sample{std::move(scene.image), scene.caption, {}};
-      for (std::uint64_t k = 1; k <= 2; ++k) {
-        auto const thing = scene_thing(scene, number * 2 + k);
-        sample.phrases.push_back((position + k) % 2 == 0 ? in_template(text, thing) : thing);
-      }
-      return sample;
+      return scene_with_captions<Config>(caption_scenes.first_seed + (seed % 1024 << 40), position, text);
     };
   struct Entry {
     std::filesystem::path path;

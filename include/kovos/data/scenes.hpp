@@ -68,14 +68,19 @@ inline std::string scene_caption(Scene const& scene, std::uint64_t seed) {
   return detail::SceneCaptioner(scene, random).caption();
 }
 
+/// One of the ways to call a class of the scenes: "stripy sphere".
+inline std::string scene_word(std::size_t class_index, std::uint64_t seed) {
+  auto const& names = scene_classes().at(class_index).synonyms;
+  return names[detail::SceneRandom(seed).below(names.size())];
+}
+
 /// One of the things of a scene, objects and backgrounds alike, in one of the ways to call it: "striped ball", "grass".
 inline std::string scene_thing(Scene const& scene, std::uint64_t seed) {
   detail::SceneRandom random(seed);
   std::size_t const index = random.below(scene.objects.size() + scene.stuff.size());
-  auto const& names = scene_classes()[index < scene.objects.size() ? scene.objects[index].class_index
-                                                                   : scene.stuff[index - scene.objects.size()]]
-                          .synonyms;
-  return names[random.below(names.size())];
+  auto const class_index =
+      index < scene.objects.size() ? scene.objects[index].class_index : scene.stuff[index - scene.objects.size()];
+  return scene_word(class_index, (std::uint64_t{random.bits()} << 32) + seed);
 }
 
 /// Draws the scene of a seed: one or two textured backgrounds and up to four shaded objects, of which every one shows

@@ -152,7 +152,7 @@ inline void write_file_atomically(std::filesystem::path const& path, std::functi
 
   static std::atomic<unsigned> counter{0};
   fs::path temporary = target;
-  temporary += "." + std::to_string(::getpid()) + "." + std::to_string(counter++) + ".partial";
+  temporary += '.' + std::to_string(::getpid()) + '.' + std::to_string(counter++) + ".partial";
   struct Removal {
     fs::path const& file;
     bool armed = false;

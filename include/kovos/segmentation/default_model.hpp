@@ -28,8 +28,9 @@ inline std::filesystem::path default_model_path() {
 #ifdef KOVOS_WEIGHTS_DIR
   if (auto path = look(KOVOS_WEIGHTS_DIR); !path.empty()) return path;
 #endif
-  fail<FileError>("the default model is not there; name a checkpoint, or set KOVOS_HOME to the folder that holds ", name,
-                  "; looked for", tried.empty() ? " nothing: neither KOVOS_HOME nor KOVOS_WEIGHTS_DIR is set" : tried);
+  fail<FileError>("the default model is not there; name a checkpoint, or set KOVOS_HOME to the folder that holds ",
+                  name, "; looked for",
+                  tried.empty() ? " nothing: neither KOVOS_HOME nor KOVOS_WEIGHTS_DIR is set" : tried);
 }
 
 }  // namespace kovos
