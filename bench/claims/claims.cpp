@@ -221,7 +221,7 @@ void report(nlohmann::json const& results, std::filesystem::path const& picture)
   std::vector<CurvePanel> panels{{"seen classes: mIoU", "step", {}}, {"unseen classes: mIoU", "step", {}}};
   char const* const kinds[] = {"seen", "unseen"};
   for (auto const& variant : variants) {
-    if (!results["runs"].contains(variant.name)) continue;
+    if (!results.contains("runs") || !results["runs"].contains(variant.name)) continue;
     auto const& runs = results["runs"][variant.name];
     std::vector<double> last[2];
     Curve curves[2]{{variant.name, {}, {}}, {variant.name, {}, {}}};

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${KOVOS_BUILD_DIR:-build/bench}
 output=${KOVOS_CLAIMS_OUTPUT:-build/claims}
-clip=${KOVOS_CLIP:-build/clip/model.safetensors}
+clip=${KOVOS_CLIP:-build/default_model/clip/model.safetensors}
 export OMP_PROC_BIND=${OMP_PROC_BIND:-false}
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DKOVOS_ENABLE_BENCHMARKS=ON -DKOVOS_ENABLE_TESTS=OFF >/dev/null
 cmake --build "$build" --target kovos_tool kovos_claims

@@ -268,27 +268,19 @@ SegmentationData segmentation_data(TrainingConfig const& config) {
   return data;
 }
 
-/// A scene, its caption and two things in it. Every other scene has one object, and those of 16 such scenes in turn are
-/// made of the same, so that a batch cannot be told apart without looking at shapes. Things are named every other time
-/// in the sentence in which classes are looked for later.
-template <ClipConfig Config>
-CaptionSample scene_with_captions(std::uint64_t first_seed, std::size_t position, std::string const& text) {
-  auto const seed = first_seed + position;
-  SceneOptions options{.side = Config.vision.image_size, .vocabulary = SceneVocabulary::all};
-  if (position % 2 == 1) {
-    std::size_t const surface =
-        kovos::detail::SceneRandom(first_seed + position / 32).below(kovos::detail::scene_surfaces);
-    std::size_t const shape = kovos::detail::SceneRandom(seed * 3).below(kovos::detail::scene_shapes);
-    options.most_objects = 1;
-    options.wanted_class = kovos::detail::scene_object_class(surface, shape);
-  }
-  auto scene = render_scene(seed, options);
+/// A scene, its caption and everything in it. Every other scene has one object, so that it is clear whom a word is
+/// about. Within a batch a class is called by one of its names, and every other time in the sentence in which classes
+/// are looked for later.
+inline CaptionSample scene_with_things(TrainingConfig const& config, std::size_t position, std::size_t side) {
+  auto scene = render_scene(caption_scenes.first_seed + (config.seed % 1024 << 40) + position,
+                            {.side = side, .most_objects = position % 2 == 0 ? 1u : 4u});
   CaptionSample sample{std::move(scene.image), scene.caption, {}};
-  for (std::uint64_t k = 1; k <= 2; ++k) {
-    auto const thing = k == 1 && options.wanted_class && !scene.objects.empty()
-                           ? scene_word(*options.wanted_class, seed * 2)
-                           : scene_thing(scene, seed * 2 + k);
-    sample.phrases.push_back((position / 2 + k) % 2 == 0 ? in_template(text, thing) : thing);
+  auto classes = scene.stuff;
+  for (auto const& object : scene.objects) classes.push_back(object.class_index);
+  std::size_t const batch = position / config.batch_size;
+  for (std::size_t const c : classes) {
+    auto const word = scene_word(c, batch * scene_classes().size() + c);
+    sample.things.push_back((batch + c) % 2 == 0 ? in_template(config.class_template, word) : word);
   }
   return sample;
 }
@@ -297,9 +289,7 @@ CaptionSample scene_with_captions(std::uint64_t first_seed, std::size_t position
 template <ClipConfig Config>
 CaptionSource caption_source(TrainingConfig const& config) {
   if (config.data == "scenes")
-    return [seed = config.seed, text = config.class_template](std::size_t position) {
-      return scene_with_captions<Config>(caption_scenes.first_seed + (seed % 1024 << 40), position, text);
-    };
+    return [config](std::size_t position) { return scene_with_things(config, position, Config.vision.image_size); };
   struct Entry {
     std::filesystem::path path;
     std::string caption;

@@ -120,7 +120,7 @@ std::string fault_of(Scene const& scene, std::string const& caption) {
   for (auto const& named : objects) {
     std::string const size = named.at > 0 ? words[named.at - 1] : "";
     if ((size == "small" || size == "little") && !any(named.class_index, [&](SceneObject const& o) {
-          return static_cast<double>(std::max(o.right - o.left, o.bottom - o.top)) < 0.36 * side;
+          return static_cast<double>(std::max(o.right - o.left, o.bottom - o.top)) < 0.42 * side;
         }))
       return "nothing of that name is small";
     if ((size == "large" || size == "big") &&
@@ -195,10 +195,10 @@ TEST_CASE("scene classes: 79 in a fixed order, 23 of them unseen, every word of 
 }
 
 TEST_CASE("a seed gives one scene, always and everywhere") {
-  CHECK(fingerprint(render_scene(1)) == "02784c60746ccdea");
-  CHECK(fingerprint(render_scene(2, {.side = 33, .vocabulary = SceneVocabulary::seen})) == "44d8a1dd91c4eb33");
-  CHECK(fingerprint(render_scene(3, {.side = 200})) == "0d4663c60c96e904");
-  CHECK(fingerprint(benchmark_scene(0)) == "d8d5e9d81babf2e6");
+  CHECK(fingerprint(render_scene(1)) == "b1b920bbe1e03bca");
+  CHECK(fingerprint(render_scene(2, {.side = 33, .vocabulary = SceneVocabulary::seen})) == "a89f60e2d94054be");
+  CHECK(fingerprint(render_scene(3, {.side = 200})) == "235ae0fb90a273af");
+  CHECK(fingerprint(benchmark_scene(0)) == "a9e80f8a303a6176");
   CHECK(render_scene(7).caption == "a purple heart on a lawn in front of tiles");
   CHECK(scene_caption(render_scene(7), 1) == "a purple heart on grass");
 }

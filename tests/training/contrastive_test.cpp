@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kovos/training/clip_training.hpp"
@@ -25,9 +26,17 @@ using Numbers = std::vector<double>;
 struct Inputs {
   std::size_t n, patches, depth;
   Numbers pictures, texts, scale;
+  std::vector<std::uint8_t> said{};  // [texts, pictures]; empty: text i is said of picture i
 
-  static Inputs random(std::uint64_t seed, std::size_t n, std::size_t patches, std::size_t depth, double scale) {
-    Inputs in{n, patches, depth, Numbers(n * patches * depth), Numbers(n * depth), {scale}};
+  std::size_t number() const { return texts.size() / depth; }
+  bool is_pair(std::size_t text, std::size_t picture) const {
+    return said.empty() ? text == picture : said[text * n + picture] != 0;
+  }
+
+  static Inputs random(std::uint64_t seed, std::size_t n, std::size_t patches, std::size_t depth, double scale,
+                       std::vector<std::uint8_t> said = {}) {
+    std::size_t const number = said.empty() ? n : said.size() / n;
+    Inputs in{n, patches, depth, Numbers(n * patches * depth), Numbers(number * depth), {scale}, std::move(said)};
     Random random(seed);
     for (auto* const list : {&in.pictures, &in.texts})
       for (double& x : *list) x = static_cast<double>(random.number());
@@ -36,30 +45,37 @@ struct Inputs {
 };
 
 /// The definition in double precision: the symmetric cross-entropy of exp(scale) times the similarities, where that of
-/// a picture and a text is log(mean over patches of exp(sharpness cosine)) / sharpness.
+/// a picture and a text is log(mean over patches of exp(sharpness cosine)) / sharpness. A pair is compared with what
+/// makes no pair with one of the two.
 double reference(Inputs const& in, double sharpness, double weight) {
   auto const cosine = [&](double const* a, double const* b) {
     double ab = 0, aa = 0, bb = 0;
     for (std::size_t i = 0; i < in.depth; ++i) ab += a[i] * b[i], aa += a[i] * a[i], bb += b[i] * b[i];
     return ab / std::sqrt(aa * bb);
   };
-  std::size_t const n = in.n;
-  Numbers logits(n * n);  // [picture, text]
+  std::size_t const n = in.n, m = in.number();
+  Numbers powers(n * m);  // [picture, text]
   for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < n; ++j) {
+    for (std::size_t j = 0; j < m; ++j) {
       double mean = 0;
       for (std::size_t p = 0; p < in.patches; ++p)
         mean += std::exp(sharpness * cosine(&in.pictures[(i * in.patches + p) * in.depth], &in.texts[j * in.depth])) /
                 static_cast<double>(in.patches);
-      logits[i * n + j] = std::exp(in.scale[0]) * std::log(mean) / sharpness;
+      powers[i * m + j] = std::exp(std::exp(in.scale[0]) * std::log(mean) / sharpness);
     }
   double loss = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    double row = 0, column = 0;
-    for (std::size_t j = 0; j < n; ++j) row += std::exp(logits[i * n + j]), column += std::exp(logits[j * n + i]);
-    loss += std::log(row) + std::log(column) - 2 * logits[i * n + i];
-  }
-  return weight * loss / (2 * static_cast<double>(n));
+  std::size_t pairs = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < m; ++j) {
+      if (!in.is_pair(j, i)) continue;
+      double const own = powers[i * m + j];
+      double row = own, column = own;
+      for (std::size_t k = 0; k < m; ++k) row += in.is_pair(k, i) ? 0 : powers[i * m + k];
+      for (std::size_t k = 0; k < n; ++k) column += in.is_pair(j, k) ? 0 : powers[k * m + j];
+      loss += std::log(row / own) + std::log(column / own);
+      ++pairs;
+    }
+  return weight * loss / (2 * static_cast<double>(pairs));
 }
 
 struct Result {
@@ -85,13 +101,19 @@ Result run(Context<Exec> const& context, Inputs const& in, double sharpness, dou
     return g;
   };
   auto const pictures = to_device(context, tensor_of(in.pictures, in.n, in.patches, in.depth));
-  auto const texts = to_device(context, tensor_of(in.texts, in.n, in.depth));
+  auto const texts = to_device(context, tensor_of(in.texts, in.number(), in.depth));
   auto const scale = to_device(context, tensor_of(in.scale, std::size_t{1}));
   auto const dpictures = gradient(pictures), dtexts = gradient(texts), dscale = gradient(scale);
+  TextsOfPictures<typename Exec::memory_space> pairs;
+  if (!in.said.empty()) {
+    Tensor<std::uint8_t, dynamic_extents<2>> said(dynamic_extents<2>(in.number(), in.n));
+    std::copy(in.said.begin(), in.said.end(), said.data());
+    pairs = {to_device(context, said), static_cast<std::size_t>(std::count(in.said.begin(), in.said.end(), 1))};
+  }
   auto const loss =
       sharpness == 0
           ? contrastive_loss(tape, pictures.reshape(dynamic_extents<2>(in.n, in.depth)), texts, scale, weight)
-          : dense_contrastive_loss(tape, pictures, texts, scale, static_cast<float>(sharpness), weight);
+          : dense_contrastive_loss(tape, pictures, texts, pairs, scale, static_cast<float>(sharpness), weight);
   Result result;
   result.loss = static_cast<double>(to_host(context, loss).data()[0]);
   tape.backward(loss, seed);
@@ -181,6 +203,19 @@ TEST_CASE("dense contrastive loss and its gradients beside finite differences") 
   check(Inputs::random(6, 3, 1, 4, 1.0), 20, 1);
 }
 
+TEST_CASE("dense contrastive loss: texts of several pictures, pictures of several texts, pictures of none") {
+  check(Inputs::random(11, 4, 3, 5, 1.0, {1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 1, 0, 1, 0}), 20, 1);
+  check(Inputs::random(12, 3, 4, 4, 2.66, {0, 1, 0, 1, 1, 1}), 3, 0.7);
+  check(Inputs::random(13, 3, 2, 4, 1.0, {1, 0, 0, 0, 1, 0, 0, 0, 1}), 20, 1);
+}
+
+TEST_CASE("dense contrastive loss: texts said of all pictures have nothing to be told from") {
+  Context<> const context;
+  auto const got = run(context, Inputs::random(14, 2, 3, 4, 2.0, {1, 1, 1, 1, 1, 1}), 20, 1);
+  CHECK(got.loss == doctest::Approx(0));
+  for (double const g : got.texts) CHECK(g == 0);
+}
+
 TEST_CASE("with one patch the dense loss is the contrastive loss") {
   auto const in = Inputs::random(7, 5, 1, 6, 2.0);
   Context<> const context;
@@ -246,6 +281,12 @@ TEST_CASE("contrastive losses: what does not fit is refused") {
         std::string::npos);
   CHECK(message([&] { dense_contrastive_loss(tape, no_patches, two, scale, 20.0f); }) ==
         "[dense_contrastive_loss] the batch is empty");
+  TextsOfPictures<Context<>::memory_space> const of_three{
+      DynamicTensor<std::uint8_t, 2>(dynamic_extents<2>(2, 3)), 1};
+  CHECK(message([&] { dense_contrastive_loss(tape, patches, two, of_three, scale, 20.0f); })
+            .find("pairs.said.extent(1)") != std::string::npos);
+  CHECK(message([&] { dense_contrastive_loss(tape, patches, three, of_three, scale, 20.0f); })
+            .find("texts.extent(0)") != std::string::npos);
 }
 
 TEST_CASE("CLIP is trained whole; gains, biases, embeddings of position and class and the temperature do not decay") {

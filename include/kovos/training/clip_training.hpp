@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -35,15 +36,19 @@ struct ClipLossConfig {
   double dense_sharpness = 20;  ///< of its soft maximum
 };
 
+/// Things that the captions of a batch name, each once, and which picture's caption names which.
+struct NamedThings {
+  std::vector<std::vector<std::int32_t>> prompts;  ///< start and end included
+  std::vector<std::uint8_t> named;                 ///< [prompts, pictures], 1 where a caption names the thing, else 0
+};
+
 /// The contrastive loss of pictures of image_size x image_size pixels and their captions, start and end included.
-/// phrases: things that captions name, as many of each picture, first one of all pictures, then the next of all: what
-/// the dense share looks for in the patches (GroupViT's prompted nouns, Xu et al. 2022); empty: the captions
-/// themselves.
-/// -> [1]. Throws ShapeError if there are not as many captions as pictures.
+/// things: what the dense share looks for in the patches; none: the captions themselves. -> [1].
+/// Throws ShapeError if there are not as many captions as pictures, or things.named is of another size.
 template <ClipConfig Config, class T, class Exec, Recompute Policy>
 auto clip_loss(Tape<Exec, Policy> const& tape, ClipModel<Config, T, typename Exec::memory_space> const& model,
                std::span<Image const> images, std::span<std::vector<std::int32_t> const> captions,
-               std::span<std::vector<std::int32_t> const> phrases, ClipLossConfig const& config) {
+               NamedThings const& things, ClipLossConfig const& config) {
   std::size_t const side = Config.vision.image_size, n = images.size();
   auto const pixels = normalized_pixels(tape, images, side, side, config.mean, config.deviation);
   auto const texts = model.text.encode(tape, captions);
@@ -54,15 +59,22 @@ auto clip_loss(Tape<Exec, Policy> const& tape, ClipModel<Config, T, typename Exe
   auto const patches = tokens_to_map(tape, features.dense, Config.vision.grid(), Config.vision.grid());
   auto const depth = patches.extent(3);
   auto const list = patches.reshape(dynamic_extents<3>(n, patches.size() / n / depth, depth));
-  auto const named = phrases.empty() ? texts : model.text.encode(tape, phrases);
-  require<ShapeError>(named.extent(0) % n == 0, "[clip_loss] ", n, " pictures have ", named.extent(0),
-                      " phrases, expected as many for each");
-  std::size_t const count = named.extent(0) / n;
-  for (std::size_t k = 0; k < count; ++k)
+  auto const sharpness = static_cast<float>(config.dense_sharpness);
+  if (things.prompts.empty()) {
     add_in_place(tape, loss,
-                 dense_contrastive_loss(tape, list, named.slice(k * n, n), model.logit_scale,
-                                        static_cast<float>(config.dense_sharpness),
-                                        config.dense_share / static_cast<double>(count)));
+                 dense_contrastive_loss(tape, list, texts, model.logit_scale, sharpness, config.dense_share));
+    return loss;
+  }
+  std::size_t const count = things.prompts.size();
+  require_extent("clip_loss", "things.named.size()", things.named.size(), count * n);
+  Tensor<std::uint8_t, dynamic_extents<2>> said(dynamic_extents<2>(count, n));
+  std::copy(things.named.begin(), things.named.end(), said.data());
+  TextsOfPictures<typename Exec::memory_space> const pairs{
+      to_device(tape.context(), said),
+      static_cast<std::size_t>(std::count(things.named.begin(), things.named.end(), std::uint8_t{1}))};
+  auto const prompts = model.text.encode(tape, std::span<std::vector<std::int32_t> const>(things.prompts));
+  add_in_place(tape, loss,
+               dense_contrastive_loss(tape, list, prompts, pairs, model.logit_scale, sharpness, config.dense_share));
   return loss;
 }
 

@@ -45,30 +45,49 @@ void scale(Context<Exec> const& context, float const* x, float const* factor, st
       context, "kovos::scale", size, KOKKOS_LAMBDA(std::size_t i) { g[i] += *factor * x[i]; });
 }
 
-/// Half of the contrastive loss: row i of logits = exp(scale) c [n, n] should choose column i. Adds the gradient of the
-/// loss to dc and writes each row's loss and its derivative by the scale. With `flip` columns take the part of rows.
+/// Who belongs to whom in a contrastive loss: similarities [rows, columns], and which of them are pairs (1) or not (0);
+/// null: the diagonal.
+struct ContrastivePairs {
+  std::size_t rows, columns, count;
+  std::uint8_t const* pairs;
+};
+
+/// Half of the contrastive loss: a row of logits exp(scale) c should choose each of its pairs among the columns that
+/// are none; with `flip` columns take the part of rows. Adds the gradient of the loss to dc and writes each row's loss
+/// and its derivative by the scale.
 template <class Exec>
-void contrastive_rows(Context<Exec> const& context, float const* c, std::size_t n, float const* scale, bool flip,
-                      double weight, float* dc, double* losses, double* slopes) {
+void contrastive_rows(Context<Exec> const& context, float const* c, ContrastivePairs const& p, float const* scale,
+                      bool flip, double weight, float* dc, double* losses, double* slopes) {
+  std::size_t const n = flip ? p.columns : p.rows, m = flip ? p.rows : p.columns;
+  double const share = 0.5 * weight / static_cast<double>(p.count);
   for_each_index(
       context, "kovos::contrastive_loss", n, KOKKOS_LAMBDA(std::size_t i) {
-        std::size_t const start = flip ? i : i * n, stride = flip ? n : 1;
+        std::size_t const start = flip ? i : i * p.columns, stride = flip ? p.columns : 1;
+        auto const is_pair = [&](std::size_t j) { return p.pairs ? p.pairs[start + j * stride] != 0 : i == j; };
         float const factor = Kokkos::exp(*scale);
         float top = c[start];
-        for (std::size_t j = 1; j < n; ++j) top = c[start + j * stride] > top ? c[start + j * stride] : top;
-        double total = 0;
-        for (std::size_t j = 0; j < n; ++j)
-          total += static_cast<double>(Kokkos::exp(factor * (c[start + j * stride] - top)));
-        double slope = 0;
-        double const share = 0.5 * weight / static_cast<double>(n);
-        for (std::size_t j = 0; j < n; ++j) {
-          float const x = c[start + j * stride];
-          double const p = static_cast<double>(Kokkos::exp(factor * (x - top))) / total;
-          double const d = share * (p - (i == j ? 1.0 : 0.0)) * static_cast<double>(factor);
-          dc[start + j * stride] += static_cast<float>(d);
-          slope += d * static_cast<double>(x);
+        for (std::size_t j = 1; j < m; ++j) top = c[start + j * stride] > top ? c[start + j * stride] : top;
+        auto const power = [&](std::size_t j) {
+          return static_cast<double>(Kokkos::exp(factor * (c[start + j * stride] - top)));
+        };
+        double others = 0;
+        for (std::size_t j = 0; j < m; ++j) others += is_pair(j) ? 0.0 : power(j);
+        double loss = 0, inverse = 0;  // sum over pairs of 1 / total
+        for (std::size_t j = 0; j < m; ++j) {
+          if (!is_pair(j)) continue;
+          double const total = others + power(j);
+          inverse += 1 / total;
+          loss += Kokkos::log(total) - static_cast<double>(factor * (c[start + j * stride] - top));
         }
-        losses[i] = share * (Kokkos::log(total) - static_cast<double>(factor * (c[start + i * stride] - top)));
+        double slope = 0;
+        for (std::size_t j = 0; j < m; ++j) {
+          double const own = power(j);
+          double const by_logit = is_pair(j) ? own / (others + own) - 1 : own * inverse;
+          double const d = share * by_logit * static_cast<double>(factor);
+          dc[start + j * stride] += static_cast<float>(d);
+          slope += d * static_cast<double>(c[start + j * stride]);
+        }
+        losses[i] = share * loss;
         slopes[i] = slope;
       });
 }
@@ -141,18 +160,20 @@ auto segmentation_loss(Tape<Exec, Policy> const& tape,
 
 namespace detail {
 
-/// Records the symmetric cross-entropy of exp(logit_scale) times similarities [N, N] as a loss. spread(slopes) turns
-/// its gradient by the similarities into that by `source`.
+/// Records the symmetric cross-entropy of exp(logit_scale) times similarities [rows, columns] as a loss.
+/// spread(slopes) turns its gradient by the similarities into that by `source`.
 template <class Exec, Recompute Policy, class Source, class Scale, class Spread>
-auto record_contrastive_loss(Tape<Exec, Policy> const& tape, float const* similarities, std::size_t n,
+auto record_contrastive_loss(Tape<Exec, Policy> const& tape, float const* similarities, ContrastivePairs const& pairs,
                              Source const& source, Scale const& logit_scale, double weight, Spread const& spread) {
   auto const& context = tape.context();
-  auto const by_similarity = context.template tensor<float>(n, n);
+  std::size_t const rows = pairs.rows, columns = pairs.columns;
+  auto const by_similarity = context.template tensor<float>(rows, columns);
   fill(context, by_similarity, 0.0f);
-  auto const losses = context.template tensor<double>(2 * n), scales = context.template tensor<double>(2 * n);
+  auto const losses = context.template tensor<double>(rows + columns);
+  auto const scales = context.template tensor<double>(rows + columns);
   for (bool const flip : {false, true})
-    contrastive_rows(context, similarities, n, logit_scale.data(), flip, weight, by_similarity.data(),
-                     losses.data() + (flip ? n : 0), scales.data() + (flip ? n : 0));
+    contrastive_rows(context, similarities, pairs, logit_scale.data(), flip, weight, by_similarity.data(),
+                     losses.data() + (flip ? rows : 0), scales.data() + (flip ? rows : 0));
   auto const loss = tape.template tensor<float>(1);
   fill(context, loss, static_cast<float>(ordered_sum(context, losses)));
   auto const dsource = tape.gradient_of(source.data()), dscale = tape.gradient_of(logit_scale.data());
@@ -197,31 +218,45 @@ auto contrastive_loss(Tape<Exec, Policy> const& tape,
   require_extent("contrastive_loss", "logit_scale", logit_scale.size(), 1);
   require<ShapeError>(n > 0, "[contrastive_loss] the batch is empty");
   auto const cosines = cosine_similarity(tape, images, texts);  // [N, N]
-  return detail::record_contrastive_loss(tape, cosines.data(), n, cosines, logit_scale, weight,
+  return detail::record_contrastive_loss(tape, cosines.data(), {n, n, n, nullptr}, cosines, logit_scale, weight,
                                          [](auto const& slopes) { return slopes; });
 }
 
+/// Which texts are said of which pictures.
+template <class Memory>
+struct TextsOfPictures {
+  DynamicTensor<std::uint8_t, 2, Memory> said;  ///< [texts, pictures], 1 where a text is said of a picture, else 0
+  std::size_t count = 0;                        ///< of the ones; at least 1
+};
+
 /// The contrastive loss where a picture is as similar to a text as the patches that show what the text names: the soft
 /// maximum of the cosines of its patches (after patch-aligned contrastive learning, Mukhoti et al. 2023). It makes each
-/// patch say what is there, which plain CLIP learns only from far more pictures than a small world has.
-/// patches: [N, P, D], texts: [N, D], not normalised; logit_scale: one element, a logarithm; sharpness: how much more a
+/// patch say what is there, which plain CLIP learns only from far more pictures than a small world has. A text may be
+/// said of several pictures and several texts of one; each pair is then compared with all texts and with all pictures
+/// that do not belong to it (the multi-label contrastive loss of GroupViT, Xu et al. 2022).
+/// patches: [N, P, D], texts: [T, D], not normalised; logit_scale: one element, a logarithm; sharpness: how much more a
 /// patch of a higher cosine counts -> [1], times weight. Throws ShapeError if the extents differ.
 template <class Exec, Recompute Policy, class Scale>
 auto dense_contrastive_loss(Tape<Exec, Policy> const& tape,
                             DynamicTensor<float, 3, typename Exec::memory_space> const& patches,
-                            DynamicTensor<float, 2, typename Exec::memory_space> const& texts, Scale const& logit_scale,
+                            DynamicTensor<float, 2, typename Exec::memory_space> const& texts,
+                            TextsOfPictures<typename Exec::memory_space> const& pairs, Scale const& logit_scale,
                             float sharpness, double weight = 1) {
   auto const& context = tape.context();
   std::size_t const n = patches.extent(0), count = patches.extent(1), depth = patches.extent(2);
-  require_extent("dense_contrastive_loss", "texts.extent(0)", texts.extent(0), n);
+  bool const diagonal = pairs.said.size() == 0;
+  std::size_t const number = diagonal ? n : pairs.said.extent(0);
+  require_extent("dense_contrastive_loss", "texts.extent(0)", texts.extent(0), number);
+  if (!diagonal) require_extent("dense_contrastive_loss", "pairs.said.extent(1)", pairs.said.extent(1), n);
   require_extent("dense_contrastive_loss", "logit_scale", logit_scale.size(), 1);
   require<ShapeError>(n > 0 && count > 0, "[dense_contrastive_loss] the batch is empty");
   auto const cosines =
-      cosine_similarity(tape, texts, patches.reshape(dynamic_extents<2>(n * count, depth)));  // [N texts, N P]
+      cosine_similarity(tape, texts, patches.reshape(dynamic_extents<2>(n * count, depth)));  // [T, N P]
   auto const shares = copy_of(context, cosines);
-  auto const similarities = context.template tensor<float>(n, n);
-  detail::soft_maximum(context, shares.data(), n * n, count, sharpness, similarities.data());
-  return detail::record_contrastive_loss(tape, similarities.data(), n, cosines, logit_scale, weight,
+  auto const similarities = context.template tensor<float>(number, n);
+  detail::soft_maximum(context, shares.data(), number * n, count, sharpness, similarities.data());
+  detail::ContrastivePairs const who{number, n, diagonal ? n : pairs.count, diagonal ? nullptr : pairs.said.data()};
+  return detail::record_contrastive_loss(tape, similarities.data(), who, cosines, logit_scale, weight,
                                          [&](auto const& slopes) {
                                            auto* const to = shares.data();
                                            auto const* const factor = slopes.data();
@@ -230,6 +265,16 @@ auto dense_contrastive_loss(Tape<Exec, Policy> const& tape,
                                                KOKKOS_LAMBDA(std::size_t i) { to[i] *= factor[i / count]; });
                                            return shares;
                                          });
+}
+
+/// The same where text i is said of picture i alone. texts: [N, D].
+template <class Exec, Recompute Policy, class Scale>
+auto dense_contrastive_loss(Tape<Exec, Policy> const& tape,
+                            DynamicTensor<float, 3, typename Exec::memory_space> const& patches,
+                            DynamicTensor<float, 2, typename Exec::memory_space> const& texts, Scale const& logit_scale,
+                            float sharpness, double weight = 1) {
+  return dense_contrastive_loss(tape, patches, texts, TextsOfPictures<typename Exec::memory_space>{}, logit_scale,
+                                sharpness, weight);
 }
 
 }  // namespace kovos

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,11 +35,12 @@ inline std::string in_template(std::string const& text, std::string const& name)
 /// Sample number `position` of a run, counted through all epochs; depends on nothing else.
 using SegmentationSource = std::function<SegmentationSample(std::size_t position)>;
 
-/// A picture, what is said about it, and some of the things that are named, as many for each picture, or none.
+/// A picture, what is said about it, and the things in it, if the source knows them. Pictures of one batch must call
+/// the same thing the same.
 struct CaptionSample {
   Image image;
   std::string caption;
-  std::vector<std::string> phrases;
+  std::vector<std::string> things;
 };
 using CaptionSource = std::function<CaptionSample(std::size_t position)>;
 
@@ -154,24 +156,27 @@ class ClipTask {
   template <Recompute Policy>
   auto loss(Tape<Exec, Policy> const& tape, std::size_t index) {
     std::size_t const length = Config.text.context_length;
-    auto samples = make_samples(config_.batch_size, [&](std::size_t i) {
-      auto sample = source_(index * config_.batch_size + i);
-      std::vector<std::vector<std::int32_t>> texts{tokenizer_.encode_prompt(sample.caption, length)};
-      for (auto const& phrase : sample.phrases) texts.push_back(tokenizer_.encode_prompt(phrase, length));
-      return std::pair(std::move(sample.image), std::move(texts));
-    });
+    auto samples =
+        make_samples(config_.batch_size, [&](std::size_t i) { return source_(index * config_.batch_size + i); });
     std::vector<Image> images;
-    std::vector<std::vector<std::int32_t>> captions, phrases;
-    for (auto& [image, texts] : samples) {
-      require<DataError>(texts.size() == samples[0].second.size(), "[ClipTask] one picture has ", texts.size() - 1,
-                         " phrases, another ", samples[0].second.size() - 1);
-      images.push_back(std::move(image));
-      captions.push_back(std::move(texts[0]));
+    std::vector<std::vector<std::int32_t>> captions;
+    std::map<std::string, std::vector<std::uint8_t>> named;  // by which pictures
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      images.push_back(std::move(samples[i].image));
+      captions.push_back(tokenizer_.encode_prompt(samples[i].caption, length));
+      for (auto const& thing : samples[i].things) {
+        auto& pictures = named[thing];
+        pictures.resize(samples.size(), 0);
+        pictures[i] = 1;
+      }
     }
-    for (std::size_t k = 1; k < samples[0].second.size(); ++k)
-      for (auto& sample : samples) phrases.push_back(std::move(sample.second[k]));
-    using Texts = std::span<std::vector<std::int32_t> const>;
-    return clip_loss(tape, network_, std::span<Image const>(images), Texts(captions), Texts(phrases), loss_);
+    NamedThings things;
+    for (auto const& [thing, pictures] : named) {
+      things.prompts.push_back(tokenizer_.encode_prompt(thing, length));
+      things.named.insert(things.named.end(), pictures.begin(), pictures.end());
+    }
+    return clip_loss(tape, network_, std::span<Image const>(images),
+                     std::span<std::vector<std::int32_t> const>(captions), things, loss_);
   }
 
   /// The temperature stays at or above 0.01 (Radford et al. 2021, section 2.5).

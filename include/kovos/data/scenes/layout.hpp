@@ -156,7 +156,7 @@ inline std::size_t sample_object_class(SceneRandom& random, SceneVocabulary voca
 
 inline void sample_objects(SceneLayout& layout, SceneRandom& random, SceneVocabulary vocabulary, std::size_t most,
                            std::optional<std::size_t> wanted) {
-  static constexpr double largest[] = {0.6, 0.56, 0.46, 0.4};
+  static constexpr double largest[] = {0.72, 0.62, 0.52, 0.46};
   std::size_t const draw = random.below(20);
   std::size_t const count = std::min(most, std::size_t{1} + (draw >= 6) + (draw >= 13) + (draw >= 17));
   bool const two = layout.stuff.size() == 2;
@@ -166,7 +166,7 @@ inline void sample_objects(SceneLayout& layout, SceneRandom& random, SceneVocabu
   };
   std::vector<Place> places;
   for (std::size_t i = 0; i < count; ++i) {
-    double const size = random.between(0.22, largest[std::min<std::size_t>(count, 4) - 1]);
+    double const size = random.between(0.3, largest[std::min<std::size_t>(count, 4) - 1]);
     places.push_back({size, random.between(std::max(ground, size * 0.95), 1.02)});
   }
   std::sort(places.begin(), places.end(), [](Place const& a, Place const& b) { return a.bottom < b.bottom; });
@@ -179,7 +179,7 @@ inline void sample_objects(SceneLayout& layout, SceneRandom& random, SceneVocabu
     look.surface = index / scene_shapes;
     look.shape = index % scene_shapes;
     bool const patterned = look.surface >= first_pattern;  // must be large enough to be read
-    look.size = std::max(place.size, !patterned ? 0.22 : look.shape == star || look.shape == ring ? 0.36 : 0.3);
+    look.size = std::max(place.size, !patterned ? 0.3 : look.shape == star || look.shape == ring ? 0.42 : 0.36);
     look.y = place.bottom - look.size / 2;
     sample_object_look(look, random);
     for (int attempt = 0; attempt < 12; ++attempt) {

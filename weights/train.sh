@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Makes weights/cat_seg_scenes.safetensors again: a CLIP from captions, then CAT-Seg on top of it, then the scores.
+# What is there already is not repeated; a run that was stopped goes on where it was.
+#   weights/train.sh [OUTPUT]         default build/default_model
+#   KOVOS_BUILD_DIR, KOVOS_JOBS, CXX  as in scripts/demo.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+output=${1:-build/default_model}
+build=${KOVOS_BUILD_DIR:-build/release}
+export OMP_PROC_BIND=${OMP_PROC_BIND:-false}
+if [ ! -e "$build/build.ninja" ]; then
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="${CXX:-g++}" >/dev/null
+fi
+cmake --build "$build" -j "${KOVOS_JOBS:-$(nproc)}" --target kovos_tool
+kovos=$build/bin/kovos
+run() {  # name, flags
+  local folder=$output/$1 resume=()
+  shift
+  [ ! -e "$folder/model.safetensors" ] || return 0
+  [ ! -e "$folder/checkpoint.safetensors" ] || resume=(--resume)
+  "$kovos" train --output "$folder" "${resume[@]}" "$@"
+}
+started=$SECONDS
+run clip --config weights/clip.json
+run cat_seg --config weights/cat_seg.json --set "initial=$output/clip/model.safetensors" --bf16-model
+echo "train: $(((SECONDS - started) / 60)) minutes"
+for flags in "" --raw-cost-volume; do
+  echo "train: benchmark${flags:+, $flags}"
+  "$kovos" evaluate --model "$output/cat_seg/model.safetensors" $flags
+done
+echo "train: weights  $output/cat_seg/model.safetensors"
