@@ -281,12 +281,13 @@ TEST_CASE("contrastive losses: what does not fit is refused") {
         std::string::npos);
   CHECK(message([&] { dense_contrastive_loss(tape, no_patches, two, scale, 20.0f); }) ==
         "[dense_contrastive_loss] the batch is empty");
-  TextsOfPictures<Context<>::memory_space> const of_three{
-      DynamicTensor<std::uint8_t, 2>(dynamic_extents<2>(2, 3)), 1};
-  CHECK(message([&] { dense_contrastive_loss(tape, patches, two, of_three, scale, 20.0f); })
-            .find("pairs.said.extent(1)") != std::string::npos);
-  CHECK(message([&] { dense_contrastive_loss(tape, patches, three, of_three, scale, 20.0f); })
-            .find("texts.extent(0)") != std::string::npos);
+  TextsOfPictures<Context<>::memory_space> const of_three{DynamicTensor<std::uint8_t, 2>(dynamic_extents<2>(2, 3)), 1};
+  CHECK(message([&] {
+          dense_contrastive_loss(tape, patches, two, of_three, scale, 20.0f);
+        }).find("pairs.said.extent(1)") != std::string::npos);
+  CHECK(message([&] {
+          dense_contrastive_loss(tape, patches, three, of_three, scale, 20.0f);
+        }).find("texts.extent(0)") != std::string::npos);
 }
 
 TEST_CASE("CLIP is trained whole; gains, biases, embeddings of position and class and the temperature do not decay") {
