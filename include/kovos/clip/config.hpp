@@ -55,7 +55,7 @@ inline constexpr ClipConfig clip_tiny{
 /// The CLIP of the embedded default model: small pictures, its own vocabulary (weights/README.md).
 inline constexpr ClipConfig clip_scenes{
     .embed_dim = 128,
-    .vision = {.image_size = 96, .patch_size = 8, .width = 128, .layers = 6, .heads = 4},
+    .vision = {.image_size = 96, .patch_size = 12, .width = 160, .layers = 6, .heads = 5},
     .text = {.context_length = 48, .vocabulary_size = 1024, .width = 128, .layers = 3, .heads = 4}};
 
 /// Fails to compile with a sentence if the numbers do not fit together.

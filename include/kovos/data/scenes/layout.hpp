@@ -93,10 +93,8 @@ inline void sample_object_look(ObjectLook& look, SceneRandom& random) {
     look.colours[0] = {own.r * jitter.r, own.g * jitter.g, own.b * jitter.b};
     return;
   }
-  do {
-    look.colours[0] = scene_colours[random.below(8)];
-    look.colours[1] = scene_colours[random.below(8)];
-  } while (std::abs(luma(look.colours[0]) - luma(look.colours[1])) < 75);
+  look.colours[0] = scene_colours[random.below(8)];  // painted on in white, in black where that is hard to see
+  look.colours[1] = scene_colours[luma(look.colours[0]) < 138 ? 6 : 7];
   double const angle =
       look.surface == checkered ? random.between(-0.2, 0.2) : random.between(0, 2) * std::numbers::pi / 2;
   bool const aligned = look.shape == cube && look.surface != striped;

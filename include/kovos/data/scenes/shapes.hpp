@@ -172,22 +172,22 @@ inline SurfacePoint object_at(ObjectLook const& look, Light const& light, double
 /// Which of the two colours of a pattern shows.
 inline std::size_t pattern_at(ObjectLook const& look, SurfacePoint const& point) {
   if (look.shape == ring) {  // p is the share of the way around, q runs across the tube
-    if (look.surface == striped) return static_cast<std::size_t>(floor_of(point.p * 14)) & 1;
-    if (look.surface == checkered) return static_cast<std::size_t>(floor_of(point.p * 14) + (point.q > 0 ? 1 : 0)) & 1;
-    double const turn = point.p * 8;
-    double const across = (turn - floor_of(turn) - 0.5) * 0.55, down = point.q * 0.3;
-    return across * across + down * down < 0.17 * 0.17 ? 1 : 0;
+    if (look.surface == striped) return static_cast<std::size_t>(floor_of(point.p * 10)) & 1;
+    if (look.surface == checkered) return static_cast<std::size_t>(floor_of(point.p * 10) + (point.q > 0 ? 1 : 0)) & 1;
+    double const turn = point.p * 6;
+    double const across = (turn - floor_of(turn) - 0.5) * 0.73, down = point.q * 0.3;
+    return across * across + down * down < 0.2 * 0.2 ? 1 : 0;
   }
   double const scale = look.shape == cube ? 1 : look.pattern_scale;
   double const p = (point.p * look.pattern_cosine + point.q * look.pattern_sine) / scale;
   double const q = (point.q * look.pattern_cosine - point.p * look.pattern_sine) / scale;
-  if (look.surface == striped) return static_cast<std::size_t>(floor_of(p / 0.33 + look.pattern_phase)) & 1;
-  double const cell = look.shape == star ? 0.36 : 0.5;
+  if (look.surface == striped) return static_cast<std::size_t>(floor_of(p / 0.42 + look.pattern_phase)) & 1;
+  double const cell = look.shape == star ? 0.42 : look.shape == cube ? 0.667 : 0.56;
   if (look.surface == checkered) return static_cast<std::size_t>(floor_of(p / cell) + floor_of(q / cell)) & 1;
-  double const row = q / 0.56 + look.pattern_phase;
-  double const column = p / 0.62 + 0.5 * (floor_of(row) & 1);
-  double const across = (column - floor_of(column) - 0.5) * 0.62, down = (row - floor_of(row) - 0.5) * 0.56;
-  return across * across + down * down < 0.185 * 0.185 ? 1 : 0;
+  double const row = q / 0.74 + look.pattern_phase;
+  double const column = p / 0.82 + 0.5 * (floor_of(row) & 1);
+  double const across = (column - floor_of(column) - 0.5) * 0.82, down = (row - floor_of(row) - 0.5) * 0.74;
+  return across * across + down * down < 0.25 * 0.25 ? 1 : 0;
 }
 
 /// The light that comes from a point of the object.
