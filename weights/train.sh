@@ -22,12 +22,13 @@ run() {  # name, flags
   "$kovos" train --output "$folder" "${resume[@]}" "$@"
 }
 started=$SECONDS
-run clip --config weights/clip.json
-run cat_seg --config weights/cat_seg.json --set "initial=$output/clip/model.safetensors" --bf16-model
+run clip_96 --config weights/clip_96.json
+run clip_144 --config weights/clip_144.json --set "initial=$output/clip_96/model.safetensors"
+run cat_seg --config weights/cat_seg.json --set "initial=$output/clip_144/model.safetensors" --bf16-model
 echo "train: $(((SECONDS - started) / 60)) minutes"
 # A step with CLIP frozen puts the pre-trained one into a file that evaluate takes.
 run raw --config weights/cat_seg.json \
-  --set "initial=$output/clip/model.safetensors" fine_tuning=frozen steps=1 batch_size=1 validation_pictures=1
+  --set "initial=$output/clip_144/model.safetensors" fine_tuning=frozen steps=1 batch_size=1 validation_pictures=1
 echo "train: benchmark"
 "$kovos" evaluate --model "$output/cat_seg/model.safetensors" --window whole
 echo "train: benchmark, raw cost volume of the pre-trained CLIP"

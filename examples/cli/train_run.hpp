@@ -288,8 +288,9 @@ inline CaptionSample scene_with_things(TrainingConfig const& config, std::size_t
 /// Pictures with what is said about them: scenes, or a folder with captions.txt (file name, tab, caption per line).
 template <ClipConfig Config>
 CaptionSource caption_source(TrainingConfig const& config) {
+  std::size_t const side = config.resolution == 0 ? Config.vision.image_size : config.resolution;
   if (config.data == "scenes")
-    return [config](std::size_t position) { return scene_with_things(config, position, Config.vision.image_size); };
+    return [config, side](std::size_t position) { return scene_with_things(config, position, side); };
   struct Entry {
     std::filesystem::path path;
     std::string caption;
@@ -329,14 +330,14 @@ CaptionSource caption_source(TrainingConfig const& config) {
                      " holds no captions of pictures that can be read");
   auto const order = std::make_shared<std::pair<std::mutex, EpochOrder>>(std::piecewise_construct, std::tuple<>{},
                                                                          std::tuple{list->size(), config.seed});
-  return [list, order, seed = config.seed](std::size_t position) {
+  return [list, order, side, seed = config.seed](std::size_t position) {
     std::size_t const index = [&] {
       std::lock_guard lock(order->first);
       return order->second(position);
     }();
     auto const& entry = (*list)[index];
     AugmentationConfig augmentation;
-    augmentation.crop = augmentation.short_edge = Config.vision.image_size;
+    augmentation.crop = augmentation.short_edge = side;
     augmentation.random_resized_crop = RandomResizedCropConfig{};
     augmentation.color_jitter.reset();
     augmentation.flip_probability = 0;  // captions say left and right

@@ -74,22 +74,22 @@ inline constexpr CatSegConfig cat_seg_tiny{
     .text_guidance_dim = 24,
     .test = {.short_edge = 160, .longest_edge = 640, .canvas = 160, .window = 96, .stride = 64}};
 
-/// The embedded default model, trained by Kovos on procedural scenes of 96 pixels (weights/README.md). It is shown the
-/// whole picture; the windows of the larger models would only repeat it.
+/// The embedded default model, trained by Kovos on procedural scenes (weights/README.md), at a higher resolution than its
+/// CLIP first was, as the released models are. It is shown the whole picture; their windows would only repeat it.
 inline constexpr CatSegConfig cat_seg_scenes{
     .clip = clip_scenes,
-    .clip_resolution = 96,
+    .clip_resolution = 144,
     .hooked_blocks = {2, 4},
     .decoder_guidance_dims = {48, 24},
     .decoder_guidance_proj_dims = {16, 8},
     .decoder_dims = {32, 16},
     .hidden_dim = 64,
-    .window_size = 4,
-    .shift_size = 2,
+    .window_size = 6,
+    .shift_size = 3,
     .appearance_guidance_dim = 32,
     .text_guidance_dim = 32,
     .pad_len = 128,
-    .test = {.short_edge = 96, .longest_edge = 384, .canvas = 96, .window = 96, .stride = 96}};
+    .test = {.short_edge = 144, .longest_edge = 576, .canvas = 144, .window = 144, .stride = 144}};
 
 /// How programs call a configuration; "custom" unless it is one of the presets above.
 template <CatSegConfig Config>

@@ -32,6 +32,7 @@ struct ClipParameterRule {
 /// How the contrastive loss of clip_loss is made up.
 struct ClipLossConfig {
   std::array<float, 3> mean{}, deviation{};  ///< of the pixels 0..255
+  std::size_t resolution = 0;                ///< side of the pictures; 0: image_size
   double dense_share = 0;       ///< of the loss, that is dense_contrastive_loss instead of the class token's
   double dense_sharpness = 20;  ///< of its soft maximum
 };
@@ -42,21 +43,24 @@ struct NamedThings {
   std::vector<std::uint8_t> named;                 ///< [prompts, pictures], 1 where a caption names the thing, else 0
 };
 
-/// The contrastive loss of pictures of image_size x image_size pixels and their captions, start and end included.
+/// The contrastive loss of pictures of resolution x resolution pixels and their captions, start and end included. At
+/// another resolution than image_size the positions are interpolated, as CAT-Seg does.
 /// things: what the dense share looks for in the patches; none: the captions themselves. -> [1].
 /// Throws ShapeError if there are not as many captions as pictures, or things.named is of another size.
 template <ClipConfig Config, class T, class Exec, Recompute Policy>
 auto clip_loss(Tape<Exec, Policy> const& tape, ClipModel<Config, T, typename Exec::memory_space> const& model,
                std::span<Image const> images, std::span<std::vector<std::int32_t> const> captions,
                NamedThings const& things, ClipLossConfig const& config) {
-  std::size_t const side = Config.vision.image_size, n = images.size();
+  std::size_t const side = config.resolution == 0 ? Config.vision.image_size : config.resolution, n = images.size();
+  require<ShapeError>(side % Config.vision.patch_size == 0, "[clip_loss] pictures of ", side,
+                      " pixels cannot be cut into patches of ", Config.vision.patch_size);
   auto const pixels = normalized_pixels(tape, images, side, side, config.mean, config.deviation);
   auto const texts = model.text.encode(tape, captions);
   if (config.dense_share == 0)
     return contrastive_loss(tape, model.visual.encode(tape, pixels), texts, model.logit_scale);
   auto const features = model.visual.encode_joint(tape, pixels);
   auto const loss = contrastive_loss(tape, features.embedding, texts, model.logit_scale, 1 - config.dense_share);
-  auto const patches = tokens_to_map(tape, features.dense, Config.vision.grid(), Config.vision.grid());
+  auto const patches = tokens_to_map(tape, features.dense, side / Config.vision.patch_size, side / Config.vision.patch_size);
   auto const depth = patches.extent(3);
   auto const list = patches.reshape(dynamic_extents<3>(n, patches.size() / n / depth, depth));
   auto const sharpness = static_cast<float>(config.dense_sharpness);

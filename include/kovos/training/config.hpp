@@ -34,6 +34,7 @@ struct TrainingConfig {
   std::size_t accumulation = 1;         ///< batches per step
   std::size_t classes_per_step = 0;     ///< those of the batch and others by lot; 0: all classes, as the authors
   std::size_t vocabulary_merges = 510;  ///< learned from captions where a clip run starts without a vocabulary
+  std::size_t resolution = 0;           ///< of clip's pictures, pixels; 0: the preset's own
   double dense_share = 0;               ///< of clip's loss, taken on the patches instead of the class token
   double dense_sharpness = 20;          ///< how much more the patches count there that fit a caption best
   double learning_rate = 2e-4;
@@ -68,6 +69,7 @@ struct TrainingConfig {
     f("accumulation", c.accumulation);
     f("classes_per_step", c.classes_per_step);
     f("vocabulary_merges", c.vocabulary_merges);
+    f("resolution", c.resolution);
     f("dense_share", c.dense_share);
     f("dense_sharpness", c.dense_sharpness);
     f("learning_rate", c.learning_rate);

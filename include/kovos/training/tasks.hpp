@@ -145,7 +145,10 @@ class ClipTask {
         tokenizer_(tokenizer),
         source_(std::move(source)),
         config_(config),
-        loss_{mean, deviation, config.dense_share, config.dense_sharpness} {}
+        loss_{mean, deviation, config.resolution, config.dense_share, config.dense_sharpness} {
+    require<ConfigError>(config.resolution % Config.vision.patch_size == 0, "\"resolution\" is ", config.resolution,
+                         ", expected a multiple of the patch size ", Config.vision.patch_size);
+  }
 
   Network& network() { return network_; }
 
