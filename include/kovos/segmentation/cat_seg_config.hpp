@@ -89,7 +89,7 @@ inline constexpr CatSegConfig cat_seg_scenes{
     .appearance_guidance_dim = 32,
     .text_guidance_dim = 32,
     .pad_len = 128,
-    .test = {.short_edge = 144, .longest_edge = 576, .canvas = 144, .window = 144, .stride = 144}};
+    .test = {.short_edge = 144, .longest_edge = 576, .canvas = 144, .window = 144, .stride = 144, .size_divisibility = 16}};
 
 /// How programs call a configuration; "custom" unless it is one of the presets above.
 template <CatSegConfig Config>
