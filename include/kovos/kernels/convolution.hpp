@@ -4,9 +4,12 @@
 #include <Kokkos_Core.hpp>
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <type_traits>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/scalar.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/activation.hpp"
 #include "kovos/kernels/engine/select.hpp"
@@ -14,6 +17,87 @@
 #include "kovos/kernels/normalization.hpp"
 
 namespace kovos {
+
+#ifdef KOVOS_HOST_ENGINE
+namespace detail {
+
+/// The convolution as products of runs of pixels with the weight; E: float, or std::uint16_t for products of bf16.
+template <class E, class Kernels, class Exec, class W>
+void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
+                 DynamicTensor<float, 4, typename Exec::memory_space> const& x, W const& weight, float const* offset,
+                 DynamicTensor<float, 4, typename Exec::memory_space> const& y, std::size_t stride, std::size_t padding,
+                 Activation activation) {
+  constexpr bool halves = std::is_same_v<E, std::uint16_t>;
+  std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
+  std::size_t const out_h = y.extent(1), out_w = y.extent(2), out_c = y.extent(3);
+  std::size_t const kh = weight.extent(2), kw = weight.extent(3);
+  std::size_t const depth = kh * kw * c;
+  std::size_t const columns = kernels.columns;
+  std::size_t const panels = (out_c + columns - 1) / columns;
+  auto const pack = [&](auto const& all) {
+    for_each_task(context, "kovos::conv2d pack", workers(context, panels), panels, [&](std::size_t panel, std::size_t) {
+      E* const to = all.data() + panel * depth * columns;
+      for (std::size_t tap = 0; tap < kh * kw; ++tap)
+        for (std::size_t i = 0; i < c; ++i)
+          for (std::size_t j = 0; j < columns; ++j) {
+            std::size_t const o = panel * columns + j, k = tap * c + i;
+            float const value = o < out_c ? static_cast<float>(weight.data()[(o * c + i) * kh * kw + tap]) : 0.0f;
+            if constexpr (halves) to[(k / 2 * columns + j) * 2 + k % 2] = bf16::round(value);
+            else to[k * columns + j] = value;
+          }
+    });
+  };
+  auto const packed = context.packed().template get<E>(
+      {weight.data(), {out_c, c, kh, kw, columns, halves ? packed_as_half_convolution : packed_as_convolution}},
+      panels * depth * columns, [&] { return context.template tensor<E>(panels * depth * columns); }, pack);
+  // A band of output rows reads a zero-padded copy of its input rows that stays in the second-level cache.
+  std::size_t const padded = width + 2 * padding;
+  std::size_t const row_size = padded * c;
+  std::size_t const band =
+      std::clamp<std::size_t>(262144 / sizeof(E) / std::max<std::size_t>(1, row_size * stride), 1, out_h);
+  std::size_t const bands = (out_h + band - 1) / band;
+  std::size_t const band_rows = (band - 1) * stride + kh;
+  std::size_t const threads = workers(context, n * bands);
+  auto const scratch = context.template tensor<E>(threads, band_rows * row_size);
+  for_each_task(context, "kovos::conv2d", threads, n * bands, [&](std::size_t task, std::size_t worker) {
+    std::size_t const sample = task / bands;
+    std::size_t const first = task % bands * band;
+    std::size_t const rows = std::min(band, out_h - first);
+    E* const copy = scratch.data() + worker * band_rows * row_size;
+    for (std::size_t i = 0; i < (rows - 1) * stride + kh; ++i) {
+      E* const to = copy + i * row_size;
+      std::size_t const source = first * stride + i;  // in padded rows
+      if (source < padding || source >= height + padding) {
+        std::fill_n(to, row_size, E{0});
+        continue;
+      }
+      float const* const from = x.data() + (sample * height + source - padding) * width * c;
+      std::fill_n(to, padding * c, E{0});
+      if constexpr (halves) kernels.round(from, to + padding * c, width * c);
+      else std::copy_n(from, width * c, to + padding * c);
+      std::fill_n(to + (padding + width) * c, padding * c, E{0});
+    }
+    HostProduct<E> g;
+    g.a_stride = stride * c;
+    g.segments = kh;
+    g.segment_length = kw * c;
+    g.segment_stride = row_size;
+    g.rows = out_w;
+    g.packed_b = packed.data();
+    g.columns = out_c;
+    g.c_stride = out_c;
+    g.epilogue.addend = offset;
+    g.epilogue.activation = activation;
+    for (std::size_t i = 0; i < rows; ++i) {
+      g.a = copy + i * stride * row_size;
+      g.c = y.data() + (sample * out_h + first + i) * out_w * out_c;
+      kernels.gemm(g);
+    }
+  });
+}
+
+}  // namespace detail
+#endif
 
 /// 2-D convolution (cross-correlation, as PyTorch) of channels-last maps with zero padding.
 /// x: [N, H, W, C], weight: [O, C, kh, kw], bias: [O] or empty -> [N, H', W', O] with
@@ -35,66 +119,14 @@ auto conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec:
   auto y = context.template tensor<float>(n, out_h, out_w, out_c);
   if (y.size() == 0) return y;
   auto const offset = detail::as_float(context, bias);
-  using T = typename W::value_type;
 #ifdef KOVOS_HOST_ENGINE
   if (detail::uses_host_engine(context)) {
-    auto const& kernels = detail::best_host_kernels();
-    std::size_t const depth = kh * kw * c;
-    std::size_t const columns = kernels.columns;
-    std::size_t const panels = (out_c + columns - 1) / columns;
-    auto const packed = context.template tensor<float>(panels, depth * columns);
-    detail::for_each_task(context, "kovos::conv2d pack", detail::workers(context, panels), panels,
-                          [&](std::size_t panel, std::size_t) {
-                            float* to = packed.data() + panel * depth * columns;
-                            T const* const from = weight.data();
-                            for (std::size_t tap = 0; tap < kh * kw; ++tap)
-                              for (std::size_t i = 0; i < c; ++i, to += columns)
-                                for (std::size_t j = 0; j < columns; ++j) {
-                                  std::size_t const o = panel * columns + j;
-                                  to[j] = o < out_c ? static_cast<float>(from[(o * c + i) * kh * kw + tap]) : 0.0f;
-                                }
-                          });
-    // A band of output rows reads a zero-padded copy of its input rows that stays in the second-level cache.
-    std::size_t const padded = width + 2 * padding;
-    std::size_t const row_floats = padded * c;
-    std::size_t const band = std::clamp<std::size_t>(65536 / std::max<std::size_t>(1, row_floats * stride), 1, out_h);
-    std::size_t const bands = (out_h + band - 1) / band;
-    std::size_t const band_rows = (band - 1) * stride + kh;
-    std::size_t const threads = detail::workers(context, n * bands);
-    auto const scratch = context.template tensor<float>(threads, band_rows * row_floats);
-    detail::for_each_task(context, "kovos::conv2d", threads, n * bands, [&](std::size_t task, std::size_t worker) {
-      std::size_t const sample = task / bands;
-      std::size_t const first = task % bands * band;
-      std::size_t const rows = std::min(band, out_h - first);
-      float* const copy = scratch.data() + worker * band_rows * row_floats;
-      for (std::size_t i = 0; i < (rows - 1) * stride + kh; ++i) {
-        float* const to = copy + i * row_floats;
-        std::size_t const source = first * stride + i;  // in padded rows
-        if (source < padding || source >= height + padding) {
-          std::fill_n(to, row_floats, 0.0f);
-          continue;
-        }
-        std::fill_n(to, padding * c, 0.0f);
-        std::copy_n(x.data() + (sample * height + source - padding) * width * c, width * c, to + padding * c);
-        std::fill_n(to + (padding + width) * c, padding * c, 0.0f);
-      }
-      detail::HostGemmBlock g;
-      g.a_stride = stride * c;
-      g.segments = kh;
-      g.segment_length = kw * c;
-      g.segment_stride = row_floats;
-      g.rows = out_w;
-      g.packed_b = packed.data();
-      g.columns = out_c;
-      g.c_stride = out_c;
-      g.epilogue.addend = offset.data();
-      g.epilogue.activation = activation;
-      for (std::size_t i = 0; i < rows; ++i) {
-        g.a = copy + i * stride * row_floats;
-        g.c = y.data() + (sample * out_h + first + i) * out_w * out_c;
-        kernels.gemm(g);
-      }
-    });
+    auto const* const half = detail::half_kernels(context);
+    if (half && kw * c % 2 == 0)
+      detail::conv2d_host<std::uint16_t>(context, *half, x, weight, offset.data(), y, stride, padding, activation);
+    else
+      detail::conv2d_host<float>(context, detail::best_host_kernels(), x, weight, offset.data(), y, stride, padding,
+                                 activation);
     return y;
   }
 #endif

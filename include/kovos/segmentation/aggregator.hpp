@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/profiling.hpp"
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/reduction.hpp"
 #include "kovos/kernels/tokens.hpp"
@@ -81,7 +83,7 @@ class Aggregator {
   struct Options {
     /// Pooling of each layer's class aggregation: 1 at test time, 2 as the models were trained.
     std::array<std::size_t, Config.num_layers> pooling = ones();
-    std::size_t class_tile = 8;  ///< classes per step where classes are independent
+    std::size_t class_tile = 8;  ///< classes per step where classes are independent and do not run side by side
     StageTimes* times = nullptr;
 
     static constexpr std::array<std::size_t, Config.num_layers> ones() {
@@ -114,9 +116,18 @@ class Aggregator {
     }
     std::size_t const classes = result.classes.size();
     std::size_t const height = cost.extent(1), width = cost.extent(2);
-    std::size_t const tile = std::max<std::size_t>(1, options.class_tile);
-    auto const for_each_tile = [&](auto const& body) {
-      for (std::size_t first = 0; first < classes; first += tile) body(first, std::min(tile, classes - first));
+    // Where classes are independent, each stays on one core with all it needs in its cache.
+    auto const for_each_tile = [&](char const* label, auto const& body) {
+      std::size_t tile = std::max<std::size_t>(1, options.class_tile);
+      if constexpr (C::in_place && std::is_same_v<Observer, Unobserved>) {
+        if (detail::runs_side_by_side(context, classes)) tile = 1;
+        detail::for_each_alone(context, label, (classes + tile - 1) / tile, [&](C const& c, std::size_t task) {
+          body(c, task * tile, std::min(tile, classes - task * tile));
+        });
+      } else {
+        for (std::size_t first = 0; first < classes; first += tile)
+          body(context, first, std::min(tile, classes - first));
+      }
     };
 
     auto appearance = [&] {
@@ -133,8 +144,8 @@ class Aggregator {
     auto x = context.template tensor<float>(classes, height, width, hidden_dim);  // [T, S, S, C]
     {
       Stage stage(context, "cost embedding", options.times);
-      for_each_tile([&](std::size_t first, std::size_t count) {
-        assign(context, x.slice(first, count), conv1(context, cost.slice(first, count)));
+      for_each_tile("kovos::cost embedding", [&](C const& c, std::size_t first, std::size_t count) {
+        assign(c, x.slice(first, count), conv1(c, cost.slice(first, count)));
       });
     }
     observe("agg.corr_embed", x);
@@ -145,9 +156,9 @@ class Aggregator {
         Stage stage(context, "spatial aggregation", options.times);
         auto const guidance = layer.swin_block.project_guidance(context, pixels);
         if constexpr (C::in_place) {
-          for_each_tile([&](std::size_t first, std::size_t count) {
+          for_each_tile("kovos::spatial aggregation", [&](C const& c, std::size_t first, std::size_t count) {
             auto const part = x.slice(first, count);
-            assign(context, part, layer.swin_block(context, part, guidance));
+            assign(c, part, layer.swin_block(c, part, guidance));
           });
         } else {
           x = block_of_layers(
@@ -175,7 +186,7 @@ class Aggregator {
     observe("agg.dec_guidance0", guidance_0);
     observe("agg.dec_guidance1", guidance_1);
     result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
-    for_each_tile([&](std::size_t first, std::size_t count) {
+    for_each_tile("kovos::decoder", [&](C const& own, std::size_t first, std::size_t count) {
       auto const decode = [this, guidance_0, guidance_1](auto const& c, auto const& v, auto const& look) {
         auto const y = decoder1(c, v, guidance_0);  // [t, 2 S, 2 S, d0]
         look("dec.out1", y);
@@ -184,14 +195,14 @@ class Aggregator {
         return head(c, z);
       };
       auto const tile_logits = [&] {
-        if constexpr (C::in_place) return decode(context, x.slice(first, count), observe);
+        if constexpr (C::in_place) return decode(own, x.slice(first, count), observe);
         else
           return block_of_layers(
-              context, [decode](auto const& c, auto const& v) { return decode(c, v, Unobserved{}); },
+              own, [decode](auto const& c, auto const& v) { return decode(c, v, Unobserved{}); },
               x.slice(first, count));
       }();
       auto const part = result.logits.slice(first, count);
-      assign(context, part, tile_logits.reshape(part.extents()));
+      assign(own, part, tile_logits.reshape(part.extents()));
     });
     observe("logits", result.logits);
     return result;

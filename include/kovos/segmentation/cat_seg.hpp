@@ -68,6 +68,7 @@ class CatSeg {
   static CatSeg from_tensors(NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context = {}) {
     Network network;
     load_parameters_or_throw(context, network, tensors, preset_name<Config>);
+    declare_constant(context, network);
     return CatSeg(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context));
   }
 
