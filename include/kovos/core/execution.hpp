@@ -82,6 +82,13 @@ class Context {
   }
   bool is_alone() const { return alone_; }
 
+  /// The same, shared memory and all, with products of another precision.
+  Context with_precision(MatmulPrecision precision) const {
+    Context other = *this;
+    other.precision_ = precision;
+    return other;
+  }
+
   Exec const& exec() const { return exec_; }
   Workspace<memory_space>& workspace() const { return *workspace_; }
   Engine engine() const { return engine_; }

@@ -114,7 +114,10 @@ void for_each_alone(Context<Exec> const& context, char const* label, std::size_t
 template <class Exec>
 std::string engine_name(Context<Exec> const& context) {
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) return std::string("host ") + detail::best_host_kernels().name;
+  if (detail::uses_host_engine(context)) {
+    auto const* const half = detail::half_kernels(context);
+    return std::string("host ") + (half ? half->name : detail::best_host_kernels().name);
+  }
 #endif
   return context.engine() == Engine::eigen ? "eigen" : "portable";
 }
