@@ -12,7 +12,7 @@
 using namespace kovos;
 using namespace kovos::test;
 
-TEST_CASE("only constant memory is packed once, and it is kept as long as what was packed of it") {
+TEST_CASE("only constant memory is packed once, and what was packed is kept as long as its owner lives") {
   PackedOperands<Kokkos::HostSpace> packed;
   int made = 0;
   auto const get = [&](float const* from, std::size_t layout) {
@@ -29,11 +29,8 @@ TEST_CASE("only constant memory is packed once, and it is kept as long as what w
   CHECK(made == 2);
   CHECK(packed.bytes() == 0);
 
-  std::weak_ptr<std::vector<float>> const alive = memory;
   float const* const first = memory->data();
   packed.declare_constant(first, 8 * sizeof(float), memory);
-  memory.reset();
-  CHECK_FALSE(alive.expired());  // else another tensor could take its place
   auto const one = get(first, 0);
   CHECK(get(first, 0).data() == one.data());
   CHECK(made == 3);
@@ -41,4 +38,22 @@ TEST_CASE("only constant memory is packed once, and it is kept as long as what w
   CHECK(get(first + 4, 0).data()[0] == 1);  // a part of the same weight
   CHECK(made == 5);
   CHECK(packed.bytes() == 3 * 4 * sizeof(float));
+
+  // Other weights may live at the same address later.
+  std::vector<float> values(8, 3.0f);
+  auto owner = std::make_shared<int>(0);
+  packed.declare_constant(values.data(), 8 * sizeof(float), owner);
+  CHECK(get(values.data(), 0).data()[0] == 3);
+  owner.reset();
+  values[0] = 4;
+  CHECK(get(values.data(), 0).data()[0] == 4);
+  owner = std::make_shared<int>(0);
+  packed.declare_constant(values.data(), 8 * sizeof(float), owner);
+  CHECK(get(values.data(), 0).data()[0] == 4);
+  CHECK(packed.bytes() == 4 * 4 * sizeof(float));
+  std::vector<float> unowned(4, 1.0f);
+  packed.declare_constant(unowned.data(), 16, nullptr);
+  CHECK(get(unowned.data(), 0).data()[0] == 1);
+  unowned[0] = 5;
+  CHECK(get(unowned.data(), 0).data()[0] == 5);
 }

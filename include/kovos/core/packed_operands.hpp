@@ -16,8 +16,8 @@
 
 namespace kovos {
 
-/// Weights in the order in which an engine reads them: made when first needed, kept for the next time. Only of memory
-/// that was declared constant, because nothing tells when other memory changes. Thread-safe.
+/// Weights in the order in which an engine reads them: made when first needed, kept for the next time as long as the
+/// weights live. Only of memory that was declared constant, because nothing tells when other memory changes. Thread-safe.
 template <class Memory>
 class PackedOperands {
  public:
@@ -28,11 +28,14 @@ class PackedOperands {
     friend auto operator<=>(Key const&, Key const&) = default;
   };
 
-  /// From now on these bytes do not change. The owner keeps them, so that no other tensor takes their place.
-  void declare_constant(void const* data, std::size_t bytes, std::shared_ptr<void const> owner) {
+  /// These bytes do not change as long as their owner lives; without an owner nothing is kept of them.
+  void declare_constant(void const* data, std::size_t bytes, std::shared_ptr<void const> const& owner) {
     std::unique_lock const lock(mutex_);
     auto const* const first = static_cast<std::byte const*>(data);
-    constants_.insert_or_assign(first, Constant{first + bytes, std::move(owner)});
+    auto const known = constants_.find(first);
+    if (known != constants_.end() && !known->second.owner.expired()) return;
+    forget_the_dead();
+    constants_.insert_or_assign(first, Constant{first + bytes, owner});
   }
 
   /// The elements kept under this key. If there are none, make(tensor) fills them: a tensor that is kept if the source
@@ -46,36 +49,55 @@ class PackedOperands {
     }
     {
       std::shared_lock const lock(mutex_);
-      if (auto const found = packed_.find(key); found != packed_.end()) return view<T>(found->second, size);
+      if (auto const found = packed_.find(key); found != packed_.end()) return view<T>(found->second.memory, size);
     }
     std::unique_lock const lock(mutex_);
-    auto const [place, is_new] = packed_.try_emplace(key);
-    if (is_new) {
-      DynamicTensor<T, 1, Memory> const tensor(dynamic_extents<1>{size});
-      make(tensor);
-      bytes_ += size * sizeof(T);
-      place->second = tensor.owner();
-    }
-    return view<T>(place->second, size);
+    if (auto const found = packed_.find(key); found != packed_.end()) return view<T>(found->second.memory, size);
+    DynamicTensor<T, 1, Memory> const tensor(dynamic_extents<1>{size});
+    make(tensor);
+    packed_.emplace(key, Packed{tensor.owner(), size * sizeof(T)});
+    return tensor;
   }
 
   /// How much is kept.
   std::size_t bytes() const {
     std::shared_lock const lock(mutex_);
-    return bytes_;
+    std::size_t sum = 0;
+    for (auto const& entry : packed_) sum += entry.second.bytes;
+    return sum;
   }
 
  private:
   struct Constant {
     std::byte const* end;
-    std::shared_ptr<void const> owner;
+    std::weak_ptr<void const> owner;
   };
+  struct Packed {
+    std::shared_ptr<void const> memory;
+    std::size_t bytes = 0;
+  };
+
+  /// Drops weights whose owners are gone and what was packed of them: their addresses may be used again.
+  void forget_the_dead() {
+    for (auto constant = constants_.begin(); constant != constants_.end();) {
+      if (!constant->second.owner.expired()) {
+        ++constant;
+        continue;
+      }
+      auto const first = packed_.lower_bound(Key{constant->first, {}});
+      auto const last = packed_.lower_bound(Key{constant->second.end, {}});
+      packed_.erase(first, last);
+      constant = constants_.erase(constant);
+    }
+  }
 
   bool is_constant(void const* data) const {
     std::shared_lock const lock(mutex_);
     auto const* const byte = static_cast<std::byte const*>(data);
     auto const next = constants_.upper_bound(byte);
-    return next != constants_.begin() && byte < std::prev(next)->second.end;
+    if (next == constants_.begin()) return false;
+    auto const& constant = std::prev(next)->second;
+    return byte < constant.end && !constant.owner.expired();
   }
 
   template <class T>
@@ -85,8 +107,7 @@ class PackedOperands {
 
   mutable std::shared_mutex mutex_;
   std::map<std::byte const*, Constant> constants_;
-  std::map<Key, std::shared_ptr<void const>> packed_;
-  std::size_t bytes_ = 0;
+  std::map<Key, Packed> packed_;
 };
 
 }  // namespace kovos

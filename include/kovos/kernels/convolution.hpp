@@ -18,20 +18,29 @@
 
 namespace kovos {
 
-#ifdef KOVOS_HOST_ENGINE
 namespace detail {
+
+/// What a convolution is beside its operands.
+struct Convolution {
+  std::size_t stride = 1, padding = 0;
+  Activation activation = Activation::none;
+  float const* bias = nullptr;    // [O]
+  std::size_t first_channel = 0;  // x has channels of weight's from here on
+  float const* shared = nullptr;  // [H', W', O], added to every sample; then there is no bias
+};
+
+#ifdef KOVOS_HOST_ENGINE
 
 /// The convolution as products of runs of pixels with the weight; E: float, or std::uint16_t for products of bf16.
 template <class E, class Kernels, class Exec, class W>
 void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
-                 DynamicTensor<float, 4, typename Exec::memory_space> const& x, W const& weight, float const* offset,
-                 DynamicTensor<float, 4, typename Exec::memory_space> const& y, std::size_t stride, std::size_t padding,
-                 Activation activation) {
+                 DynamicTensor<float, 4, typename Exec::memory_space> const& x, W const& weight,
+                 DynamicTensor<float, 4, typename Exec::memory_space> const& y, Convolution const& of) {
   constexpr bool halves = std::is_same_v<E, std::uint16_t>;
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   std::size_t const out_h = y.extent(1), out_w = y.extent(2), out_c = y.extent(3);
-  std::size_t const kh = weight.extent(2), kw = weight.extent(3);
-  std::size_t const depth = kh * kw * c;
+  std::size_t const kh = weight.extent(2), kw = weight.extent(3), all_c = weight.extent(1);
+  std::size_t const stride = of.stride, padding = of.padding, depth = kh * kw * c;
   std::size_t const columns = kernels.columns;
   std::size_t const panels = (out_c + columns - 1) / columns;
   auto const pack = [&](auto const& all) {
@@ -41,14 +50,16 @@ void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
         for (std::size_t i = 0; i < c; ++i)
           for (std::size_t j = 0; j < columns; ++j) {
             std::size_t const o = panel * columns + j, k = tap * c + i;
-            float const value = o < out_c ? static_cast<float>(weight.data()[(o * c + i) * kh * kw + tap]) : 0.0f;
+            std::size_t const place = (o * all_c + of.first_channel + i) * kh * kw + tap;
+            float const value = o < out_c ? static_cast<float>(weight.data()[place]) : 0.0f;
             if constexpr (halves) to[(k / 2 * columns + j) * 2 + k % 2] = bf16::round(value);
             else to[k * columns + j] = value;
           }
     });
   };
   auto const packed = context.packed().template get<E>(
-      {weight.data(), {out_c, c, kh, kw, columns, halves ? packed_as_half_convolution : packed_as_convolution}},
+      {weight.data(),
+       {c, of.first_channel, kh, kw, columns, halves ? packed_as_half_convolution : packed_as_convolution}},
       panels * depth * columns, [&] { return context.template tensor<E>(panels * depth * columns); }, pack);
   // A band of output rows reads a zero-padded copy of its input rows that stays in the second-level cache.
   std::size_t const padded = width + 2 * padding;
@@ -86,18 +97,71 @@ void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
     g.packed_b = packed.data();
     g.columns = out_c;
     g.c_stride = out_c;
-    g.epilogue.addend = offset;
-    g.epilogue.activation = activation;
+    g.epilogue.addend = of.bias;
+    if (of.shared) g.epilogue.addend_stride = out_c, g.epilogue.row_period = out_w;
+    g.epilogue.activation = of.activation;
     for (std::size_t i = 0; i < rows; ++i) {
       g.a = copy + i * stride * row_size;
+      if (of.shared) g.epilogue.addend = of.shared + (first + i) * out_w * out_c;
       g.c = y.data() + (sample * out_h + first + i) * out_w * out_c;
       kernels.gemm(g);
     }
   });
 }
 
-}  // namespace detail
 #endif
+
+template <class Exec, class W>
+auto convolve(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+              W const& weight, Convolution const& of) {
+  std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
+  std::size_t const out_c = weight.extent(0), all_c = weight.extent(1), kh = weight.extent(2), kw = weight.extent(3);
+  std::size_t const stride = of.stride, padding = of.padding;
+  require<ShapeError>(stride > 0, "[conv2d] the stride must be positive");
+  require<ShapeError>(height + 2 * padding >= kh && width + 2 * padding >= kw, "[conv2d] a kernel of ", kh, " x ", kw,
+                      " does not fit a map of ", height, " x ", width, " with padding ", padding);
+  std::size_t const out_h = (height + 2 * padding - kh) / stride + 1;
+  std::size_t const out_w = (width + 2 * padding - kw) / stride + 1;
+  auto y = context.template tensor<float>(n, out_h, out_w, out_c);
+  if (y.size() == 0) return y;
+#ifdef KOVOS_HOST_ENGINE
+  if (uses_host_engine(context)) {
+    auto const* const half = half_kernels(context);
+    if (half && kw * c % 2 == 0) conv2d_host<std::uint16_t>(context, *half, x, weight, y, of);
+    else conv2d_host<float>(context, best_host_kernels(), x, weight, y, of);
+    return y;
+  }
+#endif
+  auto const* const from = x.data();
+  auto* const to = y.data();
+  auto const* const w = weight.data() + of.first_channel * kh * kw;
+  auto const* const b = of.bias;
+  auto const* const shared = of.shared;
+  auto const activation = of.activation;
+  for_each_index(
+      context, "kovos::conv2d", y.size(), KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const o = index % out_c;
+        std::size_t const column = index / out_c % out_w;
+        std::size_t const row = index / out_c / out_w % out_h;
+        std::size_t const sample = index / out_c / out_w / out_h;
+        float sum = b ? b[o] : shared ? shared[index % (out_h * out_w * out_c)] : 0.0f;
+        for (std::size_t i = 0; i < kh; ++i) {
+          std::size_t const source_y = row * stride + i;
+          if (source_y < padding || source_y >= height + padding) continue;
+          for (std::size_t j = 0; j < kw; ++j) {
+            std::size_t const source_x = column * stride + j;
+            if (source_x < padding || source_x >= width + padding) continue;
+            float const* const pixel = from + ((sample * height + source_y - padding) * width + source_x - padding) * c;
+            for (std::size_t k = 0; k < c; ++k)
+              sum += pixel[k] * static_cast<float>(w[((o * all_c + k) * kh + i) * kw + j]);
+          }
+        }
+        to[index] = activated(sum, activation);
+      });
+  return y;
+}
+
+}  // namespace detail
 
 /// 2-D convolution (cross-correlation, as PyTorch) of channels-last maps with zero padding.
 /// x: [N, H, W, C], weight: [O, C, kh, kw], bias: [O] or empty -> [N, H', W', O] with
@@ -107,54 +171,34 @@ auto conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec:
             W const& weight, B const& bias, std::size_t stride = 1, std::size_t padding = 0,
             Activation activation = Activation::none) {
   static_assert(W::rank() == 4, "kovos::conv2d: weight must be [O, C, kh, kw]");
-  std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
-  std::size_t const out_c = weight.extent(0), kh = weight.extent(2), kw = weight.extent(3);
-  require_extent("conv2d", "the last extent of x", c, weight.extent(1));
-  require<ShapeError>(stride > 0, "[conv2d] the stride must be positive");
-  require<ShapeError>(height + 2 * padding >= kh && width + 2 * padding >= kw, "[conv2d] a kernel of ", kh, " x ", kw,
-                      " does not fit a map of ", height, " x ", width, " with padding ", padding);
-  if (bias.data() != nullptr) require_extent("conv2d", "bias", bias.size(), out_c);
-  std::size_t const out_h = (height + 2 * padding - kh) / stride + 1;
-  std::size_t const out_w = (width + 2 * padding - kw) / stride + 1;
-  auto y = context.template tensor<float>(n, out_h, out_w, out_c);
-  if (y.size() == 0) return y;
+  require_extent("conv2d", "the last extent of x", x.extent(3), weight.extent(1));
+  if (bias.data() != nullptr) require_extent("conv2d", "bias", bias.size(), weight.extent(0));
   auto const offset = detail::as_float(context, bias);
-#ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) {
-    auto const* const half = detail::half_kernels(context);
-    if (half && kw * c % 2 == 0)
-      detail::conv2d_host<std::uint16_t>(context, *half, x, weight, offset.data(), y, stride, padding, activation);
-    else
-      detail::conv2d_host<float>(context, detail::best_host_kernels(), x, weight, offset.data(), y, stride, padding,
-                                 activation);
-    return y;
+  return detail::convolve(context, x, weight, {stride, padding, activation, offset.data()});
+}
+
+/// What some of the input channels contribute to a convolution without bias: those of the weight from first_channel on.
+/// shared: what the other channels contributed, the same for all samples, or empty. With the two a guidance that many
+/// samples share is convolved once. x: [N, H, W, C'], weight: [O, C, kh, kw], shared: [1, H', W', O] ->
+/// [N, H', W', O]. Throws ShapeError if the extents disagree.
+template <class Exec, class W>
+auto conv2d_part(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                 W const& weight, std::size_t first_channel, std::size_t padding,
+                 DynamicTensor<float, 4, typename Exec::memory_space> const& shared = {}) {
+  static_assert(W::rank() == 4, "kovos::conv2d_part: weight must be [O, C, kh, kw]");
+  require<ShapeError>(first_channel + x.extent(3) <= weight.extent(1), "[conv2d_part] ", x.extent(3),
+                      " channels from ", first_channel, " on leave the weight's ", weight.extent(1));
+  if (!shared.empty()) {
+    require_extent("conv2d_part", "shared.extent(0)", shared.extent(0), 1);
+    require_extent("conv2d_part", "shared.extent(1)", shared.extent(1), x.extent(1) + 2 * padding + 1 - weight.extent(2));
+    require_extent("conv2d_part", "shared.extent(2)", shared.extent(2), x.extent(2) + 2 * padding + 1 - weight.extent(3));
+    require_extent("conv2d_part", "shared.extent(3)", shared.extent(3), weight.extent(0));
   }
-#endif
-  auto const* const from = x.data();
-  auto* const to = y.data();
-  auto const* const w = weight.data();
-  auto const* const b = offset.data();
-  detail::for_each_index(
-      context, "kovos::conv2d", y.size(), KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const o = index % out_c;
-        std::size_t const column = index / out_c % out_w;
-        std::size_t const row = index / out_c / out_w % out_h;
-        std::size_t const sample = index / out_c / out_w / out_h;
-        float sum = b ? b[o] : 0.0f;
-        for (std::size_t i = 0; i < kh; ++i) {
-          std::size_t const source_y = row * stride + i;
-          if (source_y < padding || source_y >= height + padding) continue;
-          for (std::size_t j = 0; j < kw; ++j) {
-            std::size_t const source_x = column * stride + j;
-            if (source_x < padding || source_x >= width + padding) continue;
-            float const* const pixel = from + ((sample * height + source_y - padding) * width + source_x - padding) * c;
-            for (std::size_t k = 0; k < c; ++k)
-              sum += pixel[k] * static_cast<float>(w[((o * c + k) * kh + i) * kw + j]);
-          }
-        }
-        to[index] = detail::activated(sum, activation);
-      });
-  return y;
+  detail::Convolution of;
+  of.padding = padding;
+  of.first_channel = first_channel;
+  of.shared = shared.data();
+  return detail::convolve(context, x, weight, of);
 }
 
 }  // namespace kovos

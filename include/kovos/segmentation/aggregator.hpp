@@ -186,24 +186,26 @@ class Aggregator {
     observe("agg.dec_guidance0", guidance_0);
     observe("agg.dec_guidance1", guidance_1);
     result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
-    for_each_tile("kovos::decoder", [&](C const& own, std::size_t first, std::size_t count) {
-      auto const decode = [this, guidance_0, guidance_1](auto const& c, auto const& v, auto const& look) {
-        auto const y = decoder1(c, v, guidance_0);  // [t, 2 S, 2 S, d0]
-        look("dec.out1", y);
-        auto const z = decoder2(c, y, guidance_1);  // [t, 4 S, 4 S, d1]
-        look("dec.out2", z);
-        return head(c, z);
-      };
-      auto const tile_logits = [&] {
-        if constexpr (C::in_place) return decode(own, x.slice(first, count), observe);
-        else
-          return block_of_layers(
-              own, [decode](auto const& c, auto const& v) { return decode(c, v, Unobserved{}); },
-              x.slice(first, count));
-      }();
-      auto const part = result.logits.slice(first, count);
-      assign(own, part, tile_logits.reshape(part.extents()));
-    });
+    if constexpr (C::in_place) {
+      auto const projected_0 = decoder1.project_guidance(context, guidance_0);
+      auto const projected_1 = decoder2.project_guidance(context, guidance_1);
+      for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
+        auto const y = decoder1.with_projected(c, x.slice(first, count), projected_0);  // [t, 2 S, 2 S, d0]
+        observe("dec.out1", y);
+        auto const z = decoder2.with_projected(c, y, projected_1);  // [t, 4 S, 4 S, d1]
+        observe("dec.out2", z);
+        auto const part = result.logits.slice(first, count);
+        assign(c, part, head(c, z).reshape(part.extents()));
+      });
+    } else {
+      for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
+        auto const part = result.logits.slice(first, count);
+        auto const decode = [this, guidance_0, guidance_1](auto const& inner, auto const& v) {
+          return head(inner, decoder2(inner, decoder1(inner, v, guidance_0), guidance_1));
+        };
+        assign(c, part, block_of_layers(c, decode, x.slice(first, count)).reshape(part.extents()));
+      });
+    }
     observe("logits", result.logits);
     return result;
   }
