@@ -79,11 +79,13 @@ class Aggregator {
   Up<Config.decoder_dims[0], Config.decoder_dims[1], Config.decoder_guidance_proj_dims[1], T, Memory> decoder2;
   Conv2d<Config.decoder_dims[1], 1, 3, T, Memory> head;
 
-  /// How the head is run; none of these changes the result beyond rounding, but pooling.
+  /// How the head is run; of these only pooling and most_classes change the result beyond rounding.
   struct Options {
     /// Pooling of each layer's class aggregation: 1 at test time, 2 as the models were trained.
     std::array<std::size_t, Config.num_layers> pooling = ones();
     std::size_t class_tile = 8;  ///< classes per step where classes are independent and do not run side by side
+    /// Only so many classes are computed, as SegmentOptions says; 0: up to pad_len.
+    std::size_t most_classes = 0;
     StageTimes* times = nullptr;
 
     static constexpr std::array<std::size_t, Config.num_layers> ones() {
@@ -108,7 +110,8 @@ class Aggregator {
       return cost_volume(context, image.dense, text);  // [T, S, S, P]
     }();
     observe("agg.corr", cost);
-    result.classes = strongest_classes(context, cost);
+    result.classes = strongest_classes(
+        context, cost, options.most_classes == 0 ? Config.pad_len : std::min(options.most_classes, Config.pad_len));
     if (result.classes.size() < text.extent(0)) {
       auto const kept = index_tensor(context, result.classes);
       words = gather_rows(context, text, kept);
@@ -235,18 +238,19 @@ class Aggregator {
     return to_device(context, host);
   }
 
-  /// The pad_len classes with the highest cosine anywhere (catseg 2), or all if there are no more. Ascending.
+  /// The so many classes with the highest cosine anywhere (catseg 2), or all if there are no more. Ascending.
   template <execution_context C>
-  static std::vector<std::size_t> strongest_classes(C const& context, DynamicTensor<float, 4, Memory> const& cost) {
+  static std::vector<std::size_t> strongest_classes(C const& context, DynamicTensor<float, 4, Memory> const& cost,
+                                                    std::size_t most) {
     std::size_t const classes = cost.extent(0);
-    if (classes <= Config.pad_len) {
+    if (classes <= most) {
       std::vector<std::size_t> all(classes);
       for (std::size_t i = 0; i < classes; ++i) all[i] = i;
       return all;
     }
     auto const peaks =
         to_host(context, row_maximum(context, cost.reshape(dynamic_extents<2>(classes, cost.size() / classes))));
-    return top_k(peaks.data(), classes, Config.pad_len);
+    return top_k(peaks.data(), classes, most);
   }
 
   /// [T, P, D] -> [T, D]: the mean over templates, divided by its norm.
