@@ -39,7 +39,8 @@ HostHalfKernels const* half_kernels(Context<Exec> const& context) {
 }
 #endif
 
-/// Calls f(task, worker) for each task in [0, tasks), worker < workers(context, tasks); tasks go to whoever is free.
+/// Calls f(task, worker) for each task in [0, tasks), worker < workers(context, tasks). Each worker has one task for
+/// sure, so that its memory is there the next time; the others go to whoever is free.
 template <class Exec, class F>
 void for_each_task(Context<Exec> const& context, char const* label, std::size_t workers, std::size_t tasks,
                    F const& f) {
@@ -48,11 +49,11 @@ void for_each_task(Context<Exec> const& context, char const* label, std::size_t 
     for (std::size_t task = 0; task < tasks; ++task) f(task, std::size_t{0});
     return;
   }
-  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> next{workers};
   auto* const counter = &next;
   auto const* const body = &f;
   Kokkos::parallel_for(label, Kokkos::RangePolicy<Exec>(context.exec(), 0, workers), [=](std::size_t worker) {
-    for (std::size_t task = (*counter)++; task < tasks; task = (*counter)++) (*body)(task, worker);
+    for (std::size_t task = worker; task < tasks; task = (*counter)++) (*body)(task, worker);
   });
   context.exec().fence(label);
 }
