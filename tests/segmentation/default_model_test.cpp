@@ -12,8 +12,6 @@
 #include <vector>
 
 #include "kovos/data/scenes.hpp"
-#include "kovos/metrics/confusion_matrix.hpp"
-#include "kovos/metrics/segmentation_metrics.hpp"
 #include "kovos/segmentation/any_model.hpp"
 
 using namespace kovos;
