@@ -56,10 +56,12 @@ Json row(std::string const& stage, double seconds, double operations, double pea
 }
 
 template <CatSegConfig Config, class T>
-Json measure(CatSegNetwork<Config, T, Kokkos::HostSpace> const& network, std::size_t classes, WindowMode window,
+Json measure(CatSegNetwork<Config, T, Kokkos::HostSpace>& network, std::size_t classes, WindowMode window,
              Plan const& plan) {
   using Exec = Kokkos::DefaultHostExecutionSpace;
-  Context<Exec> const context;  // a workspace of its own
+  auto const precision = std::is_same_v<T, bf16> ? MatmulPrecision::bf16 : MatmulPrecision::fp32;
+  Context<Exec> const context(Exec(), Engine::automatic, precision);  // a workspace of its own
+  declare_constant(context, network);
   CatSeg<Config, T, Exec> const model(network, Tokenizer(Vocabulary("a b\n")), context);
   auto const prompts = random_prompts(classes, Config.clip.text.vocabulary_size);
   Image picture{plan.size, plan.size, std::vector<std::uint8_t>(plan.size * plan.size * 3)};

@@ -29,7 +29,7 @@ namespace {
 
 struct Arguments {
   std::string model, data = "scenes", templates = "single", window = "whole", vocabulary, output, precision = "fp32";
-  std::size_t pictures = 0;
+  std::size_t pictures = 0, most_classes = 0;
   bool table = false, raw = false, json = false;
 };
 
@@ -90,6 +90,7 @@ int run(Arguments const& a) {
   SegmentOptions options;
   options.window = a.window == "whole" ? WindowMode::whole : WindowMode::sliding;
   options.raw_cost_volume = a.raw;
+  options.most_classes = a.most_classes;
   ConfusionMatrix matrix(benchmark.classes.size());
   std::size_t const count = a.pictures == 0 ? benchmark.size : std::min(a.pictures, benchmark.size);
   Progress progress(count);
@@ -147,9 +148,11 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--window", a->window, "How the picture is shown to the network")
       ->capture_default_str()
       ->check(CLI::IsMember({"whole", "sliding"}));
-  command->add_option("--precision", a->precision, "How the image encoder's weights are stored")
+  command->add_option("--precision", a->precision, "bf16: the image encoder's weights and all products, where the machine has them")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
+  command->add_option("--most-classes", a->most_classes,
+                      "Compute only so many classes per view, those most alike something in it (default: all)");
   command->add_option("--vocabulary", a->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
   command->add_option("--output", a->output, "Also write the scores as JSON to this file");
   command->add_flag("--raw-cost-volume", a->raw, "Score CLIP's cosines themselves, without CAT-Seg's head");

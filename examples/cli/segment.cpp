@@ -31,7 +31,7 @@ struct Options {
   std::string model, classes, templates = "single", window = "sliding", precision = "fp32", vocabulary, output;
   std::vector<std::string> images;
   std::optional<float> unknown;
-  std::size_t background_from = 0;
+  std::size_t background_from = 0, most_classes = 0;
   bool scores = false;
   bool json = false;
 };
@@ -79,6 +79,7 @@ int run(Options const& o) {
   options.window = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
   options.unknown = o.unknown;
   options.keep_scores = o.scores;
+  options.most_classes = o.most_classes;
   options.background_from = o.background_from;
   if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
     options.background_from = benchmark->background_from.value_or(0);
@@ -127,12 +128,14 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--window", o->window, "How the picture is shown to the network")
       ->capture_default_str()
       ->check(CLI::IsMember({"whole", "sliding"}));
-  command->add_option("--precision", o->precision, "How the image encoder's weights are stored")
+  command->add_option("--precision", o->precision, "bf16: the image encoder's weights and all products, where the machine has them")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
   command->add_option("--unknown", o->unknown, "Pixels whose best score is below this stay unlabelled")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--background-from", o->background_from, "Classes from this index on count as background");
+  command->add_option("--most-classes", o->most_classes,
+                      "Compute only so many classes per view, those most alike something in it (default: all)");
   command->add_option("--vocabulary", o->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
   command->add_flag("--scores", o->scores, "Also write the scores of every class");
   command->add_flag("--json", o->json, "Print each picture's JSON on standard output");

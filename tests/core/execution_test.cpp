@@ -152,6 +152,26 @@ TEST_CASE("Context: engine, instance, tensors") {
   CHECK(&copy.workspace() == &automatic.workspace());
 }
 
+TEST_CASE("Context::alone: memory of its own, no fences, the same weights") {
+  HostContext const context;
+  auto const first = context.alone(0), second = context.alone(1);
+  CHECK_FALSE(context.is_alone());
+  CHECK(first.is_alone());
+  CHECK(&first.workspace() != &second.workspace());
+  CHECK(&first.workspace() == &context.alone(0).workspace());
+  CHECK(&first.packed() == &context.packed());
+  { auto const x = second.tensor<float>(1000); }
+  CHECK(context.workspace().allocations() == 1);
+  CHECK(context.workspace().peak_bytes() >= 4000);
+  ToolsProbe probe;
+  first.fence();
+  CHECK(probe.fences.empty());
+  auto const half = context.with_precision(MatmulPrecision::bf16);
+  CHECK(half.precision() == MatmulPrecision::bf16);
+  CHECK(context.precision() == MatmulPrecision::fp32);
+  CHECK(&half.workspace() == &context.workspace());
+}
+
 TEST_CASE("StageTimes adds up by name in order of first use; Stage fences only where somebody looks") {
   StageTimes times;
   times.add("b", 1);

@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -200,6 +201,46 @@ TEST_CASE("more classes than the padding length are pruned, and thousands of wor
   std::size_t absent = 0;
   for (std::size_t t = 0; t < 700; ++t) absent += result.scores(t, 0, 0) < 1e-30f;
   CHECK(absent == 700 - 256);
+}
+
+TEST_CASE("classes side by side, in turn and with the portable engine give the same; memory is found again") {
+  auto const model = load();
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back("thing " + std::to_string(i));
+  auto const words = model.encode(names);
+  SegmentOptions options;
+  options.keep_scores = true;
+  auto const scores = [&](Context<Exec> context) {
+    auto const result = model.with_context(std::move(context)).segment(picture(), words, options).scores;
+    return std::vector<float>(result.data(), result.data() + result.size());
+  };
+  auto const worst = [](std::vector<float> const& a, std::vector<float> const& b) {
+    float most = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, std::fabs(a[i] - b[i]));
+    return most;
+  };
+  auto const& context = model.context();
+  auto const side_by_side = scores(context);
+  if constexpr (is_host_execution<Exec>) {
+    auto const before = context.workspace().allocations();
+    CHECK(scores(context) == side_by_side);
+    CHECK(context.workspace().allocations() == before);
+    CHECK(worst(scores(context.alone(0)), side_by_side) <= 1e-6f);
+  }
+  CHECK(worst(scores(Context<Exec>(Exec(), Engine::portable)), side_by_side) <= 1e-5f);
+#ifdef KOVOS_HOST_ENGINE
+  if (detail::host_half_kernels()) {
+    auto const difference = worst(scores(context.with_precision(MatmulPrecision::bf16)), side_by_side);
+    CHECK(difference > 0);
+    CHECK(difference <= 0.03f);
+  }
+#endif
+  options.most_classes = 7;
+  options.window = WindowMode::whole;
+  auto const one_view = model.segment(picture(), words, options);
+  std::size_t absent = 0;
+  for (std::size_t t = 0; t < names.size(); ++t) absent += one_view.scores(t, 0, 0) < 1e-30f;
+  CHECK(absent == names.size() - 7);
 }
 
 TEST_CASE("text embeddings are kept on disk and found again") {

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "kovos/core/packed_operands.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/core/workspace.hpp"
 
@@ -43,6 +44,12 @@ enum class Engine {
   host,       ///< packed operands and vector micro-kernels chosen by the CPU's features; host only
 };
 
+/// How exact the operands of matrix products, convolutions and softmax attention are.
+enum class MatmulPrecision {
+  fp32,  ///< as they are
+  bf16,  ///< may be rounded to bf16 where the machine multiplies those faster; sums stay fp32
+};
+
 template <class Exec>
 inline constexpr bool is_host_execution =
     bool(Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename Exec::memory_space>::accessible);
@@ -57,12 +64,37 @@ class Context {
   /// Layers may overwrite what earlier steps have read: nothing is kept for a backward pass.
   static constexpr bool in_place = true;
 
-  explicit(false) Context(Exec exec = Exec(), Engine engine = Engine::automatic)
-      : exec_(std::move(exec)), workspace_(std::make_shared<Workspace<memory_space>>()), engine_(engine) {}
+  explicit(false) Context(Exec exec = Exec(), Engine engine = Engine::automatic,
+                          MatmulPrecision precision = MatmulPrecision::fp32)
+      : exec_(std::move(exec)),
+        workspace_(std::make_shared<Workspace<memory_space>>()),
+        packed_(std::make_shared<PackedOperands<memory_space>>()),
+        engine_(engine),
+        precision_(precision) {}
+
+  /// This context for one of several pieces of work that run side by side, each on the one thread that calls its
+  /// kernels and in memory of its own. For host execution only; what it computes does not differ.
+  Context alone(std::size_t worker) const {
+    Context one = *this;
+    one.workspace_ = workspace_->part(worker);
+    one.alone_ = true;
+    return one;
+  }
+  bool is_alone() const { return alone_; }
+
+  /// The same, shared memory and all, with products of another precision.
+  Context with_precision(MatmulPrecision precision) const {
+    Context other = *this;
+    other.precision_ = precision;
+    return other;
+  }
 
   Exec const& exec() const { return exec_; }
   Workspace<memory_space>& workspace() const { return *workspace_; }
   Engine engine() const { return engine_; }
+  MatmulPrecision precision() const { return precision_; }
+  /// Weights as the engine reads them; empty unless some were declared constant.
+  PackedOperands<memory_space>& packed() const { return *packed_; }
 
   /// An uninitialised intermediate tensor.
   template <class T, class... I>
@@ -70,12 +102,17 @@ class Context {
     return workspace_->template tensor<T>(dynamic_extents<sizeof...(I)>(extents...));
   }
 
-  void fence() const { exec_.fence("kovos::Context::fence"); }
+  void fence() const {
+    if (!alone_) exec_.fence("kovos::Context::fence");
+  }
 
  private:
   Exec exec_;
   std::shared_ptr<Workspace<memory_space>> workspace_;
+  std::shared_ptr<PackedOperands<memory_space>> packed_;
   Engine engine_;
+  MatmulPrecision precision_;
+  bool alone_ = false;
 };
 
 /// What a layer's text runs in. The context decides what the text means: a Context computes; an autodiff Tape computes

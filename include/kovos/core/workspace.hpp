@@ -70,12 +70,29 @@ class Workspace : public std::enable_shared_from_this<Workspace<Memory>> {
         held_ -= size;
       }
     free_.clear();
+    for (auto const& part : parts_) part->release();
+  }
+
+  /// The workspace of one of several threads that work side by side: theirs alone, so that a block handed out again is
+  /// still in the cache of the core that had it. Kept as long as this one.
+  std::shared_ptr<Workspace> part(std::size_t worker) {
+    std::lock_guard lock(mutex_);
+    while (parts_.size() <= worker) parts_.push_back(std::make_shared<Workspace>());
+    return parts_[worker];
   }
 
   /// How often memory was asked of the system.
-  std::size_t allocations() const { return allocations_; }
-  /// Largest number of bytes held at once, in use or not.
-  std::size_t peak_bytes() const { return peak_; }
+  std::size_t allocations() const {
+    std::size_t count = allocations_;
+    for (auto const& part : parts_) count += part->allocations();
+    return count;
+  }
+  /// Largest number of bytes held at once, in use or not; with parts the sum of their largest numbers.
+  std::size_t peak_bytes() const {
+    std::size_t bytes = peak_;
+    for (auto const& part : parts_) bytes += part->peak_bytes();
+    return bytes;
+  }
 
  private:
   static std::size_t round_up(std::size_t bytes) {
@@ -92,6 +109,7 @@ class Workspace : public std::enable_shared_from_this<Workspace<Memory>> {
 
   std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;
+  std::vector<std::shared_ptr<Workspace>> parts_;
   std::size_t allocations_ = 0;
   std::size_t held_ = 0;
   std::size_t peak_ = 0;

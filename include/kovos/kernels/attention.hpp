@@ -58,6 +58,25 @@ void attention_portable(Context<Exec> const& context, float const* q, float cons
       });
 }
 
+#ifdef KOVOS_HOST_ENGINE
+/// The host engine's softmax attention in the precision of a context.
+struct HostAttentionKernel {
+  void (*run)(HostAttention const&);
+  std::size_t (*scratch)(std::size_t keys, std::size_t head_dim);  // floats
+
+  template <class Exec>
+  explicit HostAttentionKernel(Context<Exec> const& context) {
+    if (auto const* const half = half_kernels(context)) {
+      run = half->attention;
+      scratch = half->attention_scratch;
+    } else {
+      run = best_host_kernels().attention;
+      scratch = best_host_kernels().attention_scratch;
+    }
+  }
+};
+#endif
+
 inline void check_heads(char const* where, std::size_t width, std::size_t heads) {
   require<ShapeError>(heads > 0 && width % heads == 0, "[", where, "] ", heads, " heads do not divide the width ",
                       width);
@@ -88,10 +107,10 @@ auto attention(Context<Exec> const& context, DynamicTensor<float, 3, typename Ex
   if (o.size() == 0) return o;
 #ifdef KOVOS_HOST_ENGINE
   if (detail::uses_host_engine(context)) {
-    auto const& kernels = detail::best_host_kernels();
+    detail::HostAttentionKernel const kernel(context);
     std::size_t const tasks = batch * heads;
     std::size_t const threads = detail::workers(context, tasks);
-    auto const scratch = context.template tensor<float>(threads, kernels.attention_scratch(keys, head_dim));
+    auto const scratch = context.template tensor<float>(threads, kernel.scratch(keys, head_dim));
     detail::for_each_task(context, "kovos::attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
       std::size_t const n = task / heads;
       std::size_t const offset = task % heads * head_dim;
@@ -107,7 +126,7 @@ auto attention(Context<Exec> const& context, DynamicTensor<float, 3, typename Ex
       t.scale = scale;
       t.causal = causal;
       t.scratch = scratch.data() + worker * scratch.extent(1);
-      kernels.attention(t);
+      kernel.run(t);
     });
     return o;
   }
@@ -141,12 +160,12 @@ auto window_attention(Context<Exec> const& context, DynamicTensor<float, 4, type
 #ifdef KOVOS_HOST_ENGINE
   if (detail::uses_host_engine(context)) {
     auto o = context.template tensor<float>(n, height, width, depth);
-    auto const& kernels = detail::best_host_kernels();
+    detail::HostAttentionKernel const kernel(context);
     std::size_t const tasks = n * windows;
     std::size_t const threads = detail::workers(context, tasks);
     std::size_t const gathered = length * depth;
     auto const scratch =
-        context.template tensor<float>(threads, 4 * gathered + kernels.attention_scratch(length, head_dim));
+        context.template tensor<float>(threads, 4 * gathered + kernel.scratch(length, head_dim));
     detail::for_each_task(
         context, "kovos::window_attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
           std::size_t const sample = task / windows;
@@ -178,7 +197,7 @@ auto window_attention(Context<Exec> const& context, DynamicTensor<float, 4, type
             t.k = t.q + gathered;
             t.v = t.k + gathered;
             t.o = out + h * head_dim;
-            kernels.attention(t);
+            kernel.run(t);
           }
           for (std::size_t y = 0; y < window; ++y)
             for (std::size_t x = 0; x < window; ++x)

@@ -4,10 +4,12 @@
 #include <Kokkos_Core.hpp>
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/scalar.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/activation.hpp"
 #include "kovos/kernels/elementwise.hpp"
@@ -95,6 +97,9 @@ void gemm_portable(Context<Exec> const& context, Product<A, B, C> const& p) {
 
 #ifdef KOVOS_HOST_ENGINE
 
+/// What PackedOperands hold.
+enum PackedLayout : std::size_t { packed_as_matrix, packed_as_half_matrix, packed_as_convolution, packed_as_half_convolution };
+
 /// Packs columns [first, first + width) of b into one panel [rows, width], zero padded to `width`.
 template <class B>
 void pack_panel(Matrix<B const> const& b, std::size_t first, std::size_t width, float alpha, float* panel) {
@@ -117,6 +122,33 @@ void pack_panel(Matrix<B const> const& b, std::size_t first, std::size_t width, 
   }
 }
 
+/// The same in bf16, for HostHalfKernels.
+template <class B>
+void pack_half_panel(Matrix<B const> const& b, std::size_t first, std::size_t width, float alpha, std::uint16_t* panel) {
+  std::size_t const count = std::min(width, b.columns - first);
+  auto const value = [&](std::size_t k, std::size_t j) {
+    if (k >= b.rows || j >= count) return std::uint16_t{0};
+    return bf16::round(alpha * static_cast<float>(b.data[k * b.row_stride + (first + j) * b.column_stride]));
+  };
+  for (std::size_t k = 0; k < b.rows; k += 2)
+    for (std::size_t j = 0; j < width; ++j) {
+      *panel++ = value(k, j);
+      *panel++ = value(k + 1, j);
+    }
+}
+
+/// How the product is shared: chunks of rows times some panels of columns.
+struct ProductTasks {
+  std::size_t chunk, row_tasks, threads, column_tasks, panels_per_task;
+
+  template <class Exec>
+  ProductTasks(Context<Exec> const& context, std::size_t rows, std::size_t tile_rows, std::size_t panels)
+      : chunk(8 * tile_rows), row_tasks((rows + chunk - 1) / chunk), threads(workers(context, row_tasks * panels)) {
+    column_tasks = row_tasks >= 4 * threads ? 1 : std::min(panels, (4 * threads + row_tasks - 1) / row_tasks);
+    panels_per_task = (panels + column_tasks - 1) / column_tasks;
+  }
+};
+
 inline HostEpilogue host_epilogue(Epilogue const& e) {
   HostEpilogue h;
   h.addend = e.addend.data;
@@ -127,6 +159,67 @@ inline HostEpilogue host_epilogue(Epilogue const& e) {
   h.residual = e.residual.data;
   h.residual_stride = e.residual.row_stride;
   return h;
+}
+
+/// Where the block of c at this row and column is, and what happens to it before it is stored.
+template <class A, class B, class T>
+void place_product(Product<A, B, float> const& p, std::size_t row, std::size_t column, std::size_t most_columns,
+                   HostProduct<T>& g) {
+  g.first_row = row;
+  g.columns = std::min(most_columns, p.c.columns - column);
+  g.c = p.c.data + row * p.c.row_stride + column;
+  g.c_stride = p.c.row_stride;
+  g.epilogue = host_epilogue(p.epilogue);
+  if (g.epilogue.addend) g.epilogue.addend += column;
+  if (g.epilogue.residual) g.epilogue.residual += row * g.epilogue.residual_stride + column;
+}
+
+template <class Exec, class A, class B>
+void gemm_half(Context<Exec> const& context, Product<A, B, float> const& p, HostHalfKernels const& kernels) {
+  std::size_t const depth = p.a.columns + (p.a.columns & 1);
+  std::size_t const width = kernels.columns;
+  std::size_t const panels = (p.c.columns + width - 1) / width;
+  auto const packed = context.packed().template get<std::uint16_t>(
+      {p.alpha == 1 ? p.b.data : nullptr,
+       {p.b.rows, p.b.columns, p.b.row_stride, p.b.column_stride, width, packed_as_half_matrix}},
+      panels * depth * width, [&] { return context.template tensor<std::uint16_t>(panels * depth * width); },
+      [&](auto const& to) {
+        std::size_t const packers = to.size() < 65536 ? 1 : workers(context, panels);
+        for_each_task(context, "kovos::gemm pack", packers, panels, [&](std::size_t panel, std::size_t) {
+          pack_half_panel(p.b, panel * width, width, p.alpha, to.data() + panel * depth * width);
+        });
+      });
+  ProductTasks const tasks(context, p.c.rows, kernels.rows, panels);
+  std::size_t const stride = depth + 32;
+  auto const scratch = context.template tensor<std::uint16_t>(tasks.threads, tasks.chunk * stride);
+  for_each_task(
+      context, "kovos::gemm", tasks.threads, tasks.row_tasks * tasks.column_tasks,
+      [&](std::size_t task, std::size_t worker) {
+        std::size_t const row = task / tasks.column_tasks * tasks.chunk;
+        std::size_t const panel = task % tasks.column_tasks * tasks.panels_per_task;
+        if (panel >= panels) return;
+        HostHalfGemmBlock g;
+        g.rows = std::min(tasks.chunk, p.c.rows - row);
+        g.segment_length = depth;
+        auto* const copy = scratch.data() + worker * scratch.extent(1);
+        for (std::size_t i = 0; i < g.rows; ++i) {
+          auto const* const from = p.a.data + (row + i) * p.a.row_stride;
+          auto* const to = copy + i * stride;
+          to[depth - 1] = 0;
+          if constexpr (std::is_same_v<A, float>)
+            if (p.a.column_stride == 1) {
+              kernels.round(from, to, p.a.columns);
+              continue;
+            }
+          for (std::size_t k = 0; k < p.a.columns; ++k)
+            to[k] = bf16::round(static_cast<float>(from[k * p.a.column_stride]));
+        }
+        g.a = copy;
+        g.a_stride = stride;
+        place_product(p, row, panel * width, tasks.panels_per_task * width, g);
+        g.packed_b = packed.data() + panel * depth * width;
+        kernels.gemm(g);
+      });
 }
 
 template <class Exec, class A, class B>
@@ -151,29 +244,31 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
   std::size_t const width = kernels.columns;
   std::size_t const panels = (p.c.columns + width - 1) / width;
 
-  auto const packed = context.template tensor<float>(panels, depth * width);
-  std::size_t const packers = packed.size() < 65536 ? 1 : workers(context, panels);
-  for_each_task(context, "kovos::gemm pack", packers, panels, [&](std::size_t panel, std::size_t) {
-    pack_panel(p.b, panel * width, width, p.alpha, packed.data() + panel * depth * width);
-  });
+  auto const pack = [&](auto const& to) {
+    std::size_t const packers = to.size() < 65536 ? 1 : workers(context, panels);
+    for_each_task(context, "kovos::gemm pack", packers, panels, [&](std::size_t panel, std::size_t) {
+      pack_panel(p.b, panel * width, width, p.alpha, to.data() + panel * depth * width);
+    });
+  };
+  auto const packed = context.packed().template get<float>(
+      {p.alpha == 1 ? p.b.data : nullptr,
+       {p.b.rows, p.b.columns, p.b.row_stride, p.b.column_stride, width, packed_as_matrix}},
+      panels * depth * width, [&] { return context.template tensor<float>(panels * depth * width); }, pack);
 
   // Rows whose stride is a multiple of the page size fall on the same cache sets; others are read where they are. A
   // transposed matrix is copied as it lies, column by column.
   bool const transposed = p.a.row_stride == 1 && p.a.column_stride != 1;
   bool const copies =
       !std::is_same_v<A, float> || p.a.column_stride != 1 || (depth > 256 && p.a.row_stride % 1024 == 0);
-  std::size_t const chunk = 8 * kernels.rows;
-  std::size_t const row_tasks = (p.c.rows + chunk - 1) / chunk;
-  std::size_t const threads = workers(context, row_tasks * panels);
-  std::size_t const column_tasks =
-      row_tasks >= 4 * threads ? 1 : std::min(panels, (4 * threads + row_tasks - 1) / row_tasks);
-  std::size_t const panels_per_task = (panels + column_tasks - 1) / column_tasks;
+  ProductTasks const tasks(context, p.c.rows, kernels.rows, panels);
+  std::size_t const chunk = tasks.chunk;
   std::size_t const stride = depth + 16;
-  auto const scratch = context.template tensor<float>(threads, copies ? chunk * stride : 0);
+  auto const scratch = context.template tensor<float>(tasks.threads, copies ? chunk * stride : 0);
 
-  for_each_task(context, "kovos::gemm", threads, row_tasks * column_tasks, [&](std::size_t task, std::size_t worker) {
-    std::size_t const row = task / column_tasks * chunk;
-    std::size_t const panel = task % column_tasks * panels_per_task;
+  for_each_task(context, "kovos::gemm", tasks.threads, tasks.row_tasks * tasks.column_tasks, [&](std::size_t task,
+                                                                                               std::size_t worker) {
+    std::size_t const row = task / tasks.column_tasks * chunk;
+    std::size_t const panel = task % tasks.column_tasks * tasks.panels_per_task;
     if (panel >= panels) return;
     HostGemmBlock g;
     g.rows = std::min(chunk, p.c.rows - row);
@@ -195,15 +290,8 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
             copy[i * stride + k] = static_cast<float>(p.a.data[(row + i) * p.a.row_stride + k * p.a.column_stride]);
       }
     }
-    std::size_t const column = panel * width;
-    g.first_row = row;
+    place_product(p, row, panel * width, tasks.panels_per_task * width, g);
     g.packed_b = packed.data() + panel * depth * width;
-    g.columns = std::min(panels_per_task * width, p.c.columns - column);
-    g.c = p.c.data + row * p.c.row_stride + column;
-    g.c_stride = p.c.row_stride;
-    g.epilogue = host_epilogue(p.epilogue);
-    if (g.epilogue.addend) g.epilogue.addend += column;
-    if (g.epilogue.residual) g.epilogue.residual += row * g.epilogue.residual_stride + column;
     kernels.gemm(g);
   });
 }
@@ -249,7 +337,8 @@ void gemm(Context<Exec> const& context, Matrix<A> const& a, Matrix<B> const& b, 
 #ifdef KOVOS_HOST_ENGINE
   if constexpr (half_or_float && std::is_same_v<C, float>)
     if (unit_columns && a.columns > 0 && detail::uses_host_engine(context)) {
-      detail::gemm_host(context, product, detail::best_host_kernels());
+      if (auto const* const half = detail::half_kernels(context)) detail::gemm_half(context, product, *half);
+      else detail::gemm_host(context, product, detail::best_host_kernels());
       return;
     }
 #endif

@@ -93,4 +93,41 @@ auto gather_rows(Context<Exec> const& context, Tensor<float, Shape, typename Exe
   return y;
 }
 
+/// Elements [first, first + count) of the second axis. x: [A, B, C] -> [A, count, C]. Throws ShapeError beyond its end.
+template <class Exec>
+auto columns_of(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
+                std::size_t first, std::size_t count) {
+  std::size_t const length = x.extent(1), depth = x.extent(2);
+  require<ShapeError>(first <= length && count <= length - first, "[columns_of] ", count, " elements from ", first,
+                      " on leave an axis of ", length);
+  auto y = context.template tensor<float>(x.extent(0), count, depth);
+  auto const* const from = x.data() + first * depth;
+  auto* const to = y.data();
+  detail::for_each_index(
+      context, "kovos::columns_of", x.extent(0) * count, KOKKOS_LAMBDA(std::size_t i) {
+        float const* const source = from + i / count * length * depth + i % count * depth;
+        for (std::size_t j = 0; j < depth; ++j) to[i * depth + j] = source[j];
+      });
+  return y;
+}
+
+/// Writes y to elements [first, first + count) of the second axis of x. x: [A, B, C], y: [A, count, C]. Throws ShapeError
+/// if y does not fit there.
+template <class Exec>
+void assign_columns(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
+                    std::size_t first, DynamicTensor<float, 3, typename Exec::memory_space> const& y) {
+  std::size_t const length = x.extent(1), depth = x.extent(2), count = y.extent(1);
+  require_extent("assign_columns", "y.extent(0)", y.extent(0), x.extent(0));
+  require_extent("assign_columns", "y.extent(2)", y.extent(2), depth);
+  require<ShapeError>(first <= length && count <= length - first, "[assign_columns] ", count, " elements from ", first,
+                      " on leave an axis of ", length);
+  auto const* const from = y.data();
+  auto* const to = x.data() + first * depth;
+  detail::for_each_index(
+      context, "kovos::assign_columns", y.extent(0) * count, KOKKOS_LAMBDA(std::size_t i) {
+        float* const target = to + i / count * length * depth + i % count * depth;
+        for (std::size_t j = 0; j < depth; ++j) target[j] = from[i * depth + j];
+      });
+}
+
 }  // namespace kovos

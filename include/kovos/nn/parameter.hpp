@@ -35,6 +35,17 @@ void visit_list(Modules& modules, F& f, std::string const& prefix) {
   for (auto& module : modules) module.visit(f, prefix + std::to_string(i++) + ".");
 }
 
+/// Says that the parameters of a module do not change any more, so that a context may keep what it makes of them
+/// (PackedOperands). Not for modules that are trained.
+template <class C, class Module>
+void declare_constant(C const& context, Module& module) {
+  auto const declare = [&](std::string const&, auto const& parameter) {
+    context.packed().declare_constant(parameter.data(), parameter.size() * sizeof(*parameter.data()),
+                                      parameter.owner());
+  };
+  module.visit(declare, "");
+}
+
 /// Number of scalar parameters of a module. Every module has `visit(f, prefix)`, which calls f(name, parameter) for
 /// each of its parameters under its official name.
 template <class Module>

@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/profiling.hpp"
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/reduction.hpp"
 #include "kovos/kernels/tokens.hpp"
@@ -77,11 +79,13 @@ class Aggregator {
   Up<Config.decoder_dims[0], Config.decoder_dims[1], Config.decoder_guidance_proj_dims[1], T, Memory> decoder2;
   Conv2d<Config.decoder_dims[1], 1, 3, T, Memory> head;
 
-  /// How the head is run; none of these changes the result beyond rounding, but pooling.
+  /// How the head is run; of these only pooling and most_classes change the result beyond rounding.
   struct Options {
     /// Pooling of each layer's class aggregation: 1 at test time, 2 as the models were trained.
     std::array<std::size_t, Config.num_layers> pooling = ones();
-    std::size_t class_tile = 8;  ///< classes per step where classes are independent
+    std::size_t class_tile = 8;  ///< classes per step where classes are independent and do not run side by side
+    /// Only so many classes are computed, as SegmentOptions says; 0: up to pad_len.
+    std::size_t most_classes = 0;
     StageTimes* times = nullptr;
 
     static constexpr std::array<std::size_t, Config.num_layers> ones() {
@@ -106,7 +110,8 @@ class Aggregator {
       return cost_volume(context, image.dense, text);  // [T, S, S, P]
     }();
     observe("agg.corr", cost);
-    result.classes = strongest_classes(context, cost);
+    result.classes = strongest_classes(
+        context, cost, options.most_classes == 0 ? Config.pad_len : std::min(options.most_classes, Config.pad_len));
     if (result.classes.size() < text.extent(0)) {
       auto const kept = index_tensor(context, result.classes);
       words = gather_rows(context, text, kept);
@@ -114,9 +119,18 @@ class Aggregator {
     }
     std::size_t const classes = result.classes.size();
     std::size_t const height = cost.extent(1), width = cost.extent(2);
-    std::size_t const tile = std::max<std::size_t>(1, options.class_tile);
-    auto const for_each_tile = [&](auto const& body) {
-      for (std::size_t first = 0; first < classes; first += tile) body(first, std::min(tile, classes - first));
+    // Where classes are independent, each stays on one core with all it needs in its cache.
+    auto const for_each_tile = [&](char const* label, auto const& body) {
+      std::size_t tile = std::max<std::size_t>(1, options.class_tile);
+      if constexpr (C::in_place && std::is_same_v<Observer, Unobserved>) {
+        if (detail::runs_side_by_side(context, classes)) tile = 1;
+        detail::for_each_alone(context, label, (classes + tile - 1) / tile, [&](C const& c, std::size_t task) {
+          body(c, task * tile, std::min(tile, classes - task * tile));
+        });
+      } else {
+        for (std::size_t first = 0; first < classes; first += tile)
+          body(context, first, std::min(tile, classes - first));
+      }
     };
 
     auto appearance = [&] {
@@ -133,8 +147,8 @@ class Aggregator {
     auto x = context.template tensor<float>(classes, height, width, hidden_dim);  // [T, S, S, C]
     {
       Stage stage(context, "cost embedding", options.times);
-      for_each_tile([&](std::size_t first, std::size_t count) {
-        assign(context, x.slice(first, count), conv1(context, cost.slice(first, count)));
+      for_each_tile("kovos::cost embedding", [&](C const& c, std::size_t first, std::size_t count) {
+        assign(c, x.slice(first, count), conv1(c, cost.slice(first, count)));
       });
     }
     observe("agg.corr_embed", x);
@@ -145,9 +159,9 @@ class Aggregator {
         Stage stage(context, "spatial aggregation", options.times);
         auto const guidance = layer.swin_block.project_guidance(context, pixels);
         if constexpr (C::in_place) {
-          for_each_tile([&](std::size_t first, std::size_t count) {
+          for_each_tile("kovos::spatial aggregation", [&](C const& c, std::size_t first, std::size_t count) {
             auto const part = x.slice(first, count);
-            assign(context, part, layer.swin_block(context, part, guidance));
+            assign(c, part, layer.swin_block(c, part, guidance));
           });
         } else {
           x = block_of_layers(
@@ -175,24 +189,26 @@ class Aggregator {
     observe("agg.dec_guidance0", guidance_0);
     observe("agg.dec_guidance1", guidance_1);
     result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
-    for_each_tile([&](std::size_t first, std::size_t count) {
-      auto const decode = [this, guidance_0, guidance_1](auto const& c, auto const& v, auto const& look) {
-        auto const y = decoder1(c, v, guidance_0);  // [t, 2 S, 2 S, d0]
-        look("dec.out1", y);
-        auto const z = decoder2(c, y, guidance_1);  // [t, 4 S, 4 S, d1]
-        look("dec.out2", z);
-        return head(c, z);
-      };
-      auto const tile_logits = [&] {
-        if constexpr (C::in_place) return decode(context, x.slice(first, count), observe);
-        else
-          return block_of_layers(
-              context, [decode](auto const& c, auto const& v) { return decode(c, v, Unobserved{}); },
-              x.slice(first, count));
-      }();
-      auto const part = result.logits.slice(first, count);
-      assign(context, part, tile_logits.reshape(part.extents()));
-    });
+    if constexpr (C::in_place) {
+      auto const projected_0 = decoder1.project_guidance(context, guidance_0);
+      auto const projected_1 = decoder2.project_guidance(context, guidance_1);
+      for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
+        auto const y = decoder1.with_projected(c, x.slice(first, count), projected_0);  // [t, 2 S, 2 S, d0]
+        observe("dec.out1", y);
+        auto const z = decoder2.with_projected(c, y, projected_1);  // [t, 4 S, 4 S, d1]
+        observe("dec.out2", z);
+        auto const part = result.logits.slice(first, count);
+        assign(c, part, head(c, z).reshape(part.extents()));
+      });
+    } else {
+      for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
+        auto const part = result.logits.slice(first, count);
+        auto const decode = [this, guidance_0, guidance_1](auto const& inner, auto const& v) {
+          return head(inner, decoder2(inner, decoder1(inner, v, guidance_0), guidance_1));
+        };
+        assign(c, part, block_of_layers(c, decode, x.slice(first, count)).reshape(part.extents()));
+      });
+    }
     observe("logits", result.logits);
     return result;
   }
@@ -222,18 +238,19 @@ class Aggregator {
     return to_device(context, host);
   }
 
-  /// The pad_len classes with the highest cosine anywhere (catseg 2), or all if there are no more. Ascending.
+  /// The so many classes with the highest cosine anywhere (catseg 2), or all if there are no more. Ascending.
   template <execution_context C>
-  static std::vector<std::size_t> strongest_classes(C const& context, DynamicTensor<float, 4, Memory> const& cost) {
+  static std::vector<std::size_t> strongest_classes(C const& context, DynamicTensor<float, 4, Memory> const& cost,
+                                                    std::size_t most) {
     std::size_t const classes = cost.extent(0);
-    if (classes <= Config.pad_len) {
+    if (classes <= most) {
       std::vector<std::size_t> all(classes);
       for (std::size_t i = 0; i < classes; ++i) all[i] = i;
       return all;
     }
     auto const peaks =
         to_host(context, row_maximum(context, cost.reshape(dynamic_extents<2>(classes, cost.size() / classes))));
-    return top_k(peaks.data(), classes, Config.pad_len);
+    return top_k(peaks.data(), classes, most);
   }
 
   /// [T, P, D] -> [T, D]: the mean over templates, divided by its norm.

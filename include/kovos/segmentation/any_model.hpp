@@ -55,6 +55,7 @@ class AnyModel {
  public:
   using Words = EncodedWords<typename Exec::memory_space>;
 
+  /// bf16: the image encoder's matrices are stored so, and all products may be (MatmulPrecision).
   enum class Precision { fp32, bf16 };
 
   /// Reads a checkpoint and picks the preset its shapes fit. Throws FileError, CheckpointError or TextError.
@@ -69,7 +70,8 @@ class AnyModel {
     auto const make = [&]<CatSegConfig Config>() {
       auto words = find_vocabulary(file, weights, vocabulary);
       if (precision == Precision::bf16)
-        return AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words), std::move(context)));
+        return AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words),
+                                                                 context.with_precision(MatmulPrecision::bf16)));
       return AnyModel(CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
     };
     if (shape.fits(cat_seg_vit_b16)) return make.template operator()<cat_seg_vit_b16>();

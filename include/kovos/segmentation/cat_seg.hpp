@@ -68,6 +68,7 @@ class CatSeg {
   static CatSeg from_tensors(NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context = {}) {
     Network network;
     load_parameters_or_throw(context, network, tensors, preset_name<Config>);
+    declare_constant(context, network);
     return CatSeg(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context));
   }
 
@@ -108,6 +109,7 @@ class CatSeg {
     }();
     typename Aggregator<Config, float, memory_space>::Options head;
     head.times = &result.times;
+    head.most_classes = options.most_classes;
     std::vector<ClassLogits<memory_space>> logits;
     for (auto const& view : network_.image_features(context_, views.pixels, &result.times))
       logits.push_back(options.raw_cost_volume ? cosines(view, words)

@@ -8,9 +8,11 @@
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/pooling.hpp"
 #include "kovos/kernels/resample.hpp"
+#include "kovos/kernels/tokens.hpp"
 #include "kovos/nn/layer_norm.hpp"
 #include "kovos/nn/linear.hpp"
 #include "kovos/nn/parameter.hpp"
@@ -70,30 +72,27 @@ class ClassAggregation {
   /// x: [T, H, W, Dim], words: [T, Guide] -> [T, H, W, Dim]. pooling divides H and W: 1 at test time, 2 in training.
   template <execution_context C, class V, class W>
   V operator()(C const& context, V const& x, W const& words, std::size_t pooling) const {
-    std::size_t const classes = x.extent(0);
-    auto const pooled = average_pool2d(context, x, pooling);
-    std::size_t const positions = pooled.extent(1) * pooled.extent(2);
-    dynamic_extents<2> const rows(classes * positions, Dim);
-    dynamic_extents<3> const sequences(classes, positions, Dim);
-    auto const tokens = pooled.reshape(rows);
-
-    auto const y = [&] {
-      auto const h = norm1(context, tokens);
-      auto const q =
-          attention.q(context, h, attention.q.project_guidance(context, words), positions).reshape(sequences);
-      auto const k =
-          attention.k(context, h, attention.k.project_guidance(context, words), positions).reshape(sequences);
-      auto const v = attention.v(context, h).reshape(sequences);
-      auto const padding = repeated_padding(context, classes);
-      if constexpr (Kind == ClassAttention::linear) return linear_attention(context, q, k, v, Heads, padding);
-      else return leading_axis_attention(context, q, k, v, Heads, padding);
-    }();
-    add_in_place(context, y, tokens);
-    auto const z = perceive(context, y);
-    auto const result =
-        resize_bilinear(context, z.reshape(pooled.extents()), x.extent(1), x.extent(2), Alignment::corners);
-    add_in_place(context, result, x);
-    return result;
+    std::size_t const classes = x.extent(0), height = x.extent(1), width = x.extent(2);
+    auto const q = attention.q.project_guidance(context, words);
+    auto const k = attention.k.project_guidance(context, words);
+    auto const padding = repeated_padding(context, classes);
+    if constexpr (C::in_place) {
+      // Positions are independent: some at a time, so that all of their classes stay in one core's cache.
+      std::size_t const positions = height * width, block = std::max<std::size_t>(1, 1024 / classes);
+      std::size_t const blocks = (positions + block - 1) / block;
+      if (pooling == 1 && detail::runs_side_by_side(context, blocks)) {
+        auto const result = context.template tensor<float>(classes, height, width, Dim);
+        dynamic_extents<3> const sequences(classes, positions, Dim);
+        detail::for_each_alone(context, "kovos::class aggregation", blocks, [&](C const& c, std::size_t task) {
+          std::size_t const first = task * block, count = std::min(block, positions - first);
+          auto const part = columns_of(c, x.reshape(sequences), first, count);
+          auto const y = aggregate(c, part.reshape(dynamic_extents<4>(classes, 1, count, Dim)), q, k, padding, 1);
+          assign_columns(c, result.reshape(sequences), first, y.reshape(part.extents()));
+        });
+        return result;
+      }
+    }
+    return aggregate(context, x, q, k, padding, pooling);
   }
 
   template <class F>
@@ -107,6 +106,31 @@ class ClassAggregation {
   }
 
  private:
+  /// The same with the words' projections, q and k: [T, Dim] each.
+  template <execution_context C, class V, class P>
+  V aggregate(C const& context, V const& x, P const& words_q, P const& words_k, RepeatedKey<Memory> const& padding,
+              std::size_t pooling) const {
+    std::size_t const classes = x.extent(0);
+    auto const pooled = average_pool2d(context, x, pooling);
+    std::size_t const positions = pooled.extent(1) * pooled.extent(2);
+    dynamic_extents<3> const sequences(classes, positions, Dim);
+    auto const tokens = pooled.reshape(dynamic_extents<2>(classes * positions, Dim));
+    auto const y = [&] {
+      auto const h = norm1(context, tokens);
+      auto const q = attention.q(context, h, words_q, positions).reshape(sequences);
+      auto const k = attention.k(context, h, words_k, positions).reshape(sequences);
+      auto const v = attention.v(context, h).reshape(sequences);
+      if constexpr (Kind == ClassAttention::linear) return linear_attention(context, q, k, v, Heads, padding);
+      else return leading_axis_attention(context, q, k, v, Heads, padding);
+    }();
+    add_in_place(context, y, tokens);
+    auto const z = perceive(context, y);
+    auto const result =
+        resize_bilinear(context, z.reshape(pooled.extents()), x.extent(1), x.extent(2), Alignment::corners);
+    add_in_place(context, result, x);
+    return result;
+  }
+
   /// x + mlp(norm2(x)). x: [T, P, Dim], overwritten where that is allowed. The perceptron four times as wide as the map
   /// would be the largest tensor of all: some classes at a time.
   template <execution_context C, class V>
@@ -114,15 +138,16 @@ class ClassAggregation {
     auto const flat = [](V const& part) { return part.reshape(dynamic_extents<2>(part.size() / Dim, Dim)); };
     if constexpr (C::in_place) {
       std::size_t const classes = x.extent(0), tile = std::max<std::size_t>(1, 8192 / x.extent(1));
-      for (std::size_t first = 0; first < classes; first += tile) {
-        auto const part = flat(x.slice(first, std::min(tile, classes - first)));
-        add_in_place(context, part, mlp(context, norm2(context, part), {}));
+      if (classes > tile) {
+        for (std::size_t first = 0; first < classes; first += tile) {
+          auto const part = flat(x.slice(first, std::min(tile, classes - first)));
+          add_in_place(context, part, mlp(context, norm2(context, part), {}));
+        }
+        return x;
       }
-      return x;
-    } else {
-      auto const rows = flat(x);
-      return mlp(context, norm2(context, rows), as_matrix(rows)).reshape(x.extents());
     }
+    auto const rows = flat(x);
+    return mlp(context, norm2(context, rows), as_matrix(rows)).reshape(x.extents());
   }
 
   /// Key and value of the padding classes, and how many of them there are.

@@ -24,8 +24,13 @@ class DoubleConv {
   /// x: [N, H, W, In] -> [N, H, W, Out].
   template <execution_context C, class V>
   V operator()(C const& context, V const& x) const {
-    auto const y = norm_1(context, conv_0(context, x), true);
-    return norm_4(context, conv_3(context, y), true);
+    return after_first(context, conv_0(context, x));
+  }
+
+  /// The same from what the first convolution gave.
+  template <execution_context C, class V>
+  V after_first(C const& context, V const& x) const {
+    return norm_4(context, conv_3(context, norm_1(context, x, true)), true);
   }
 
   template <class F>
@@ -48,6 +53,19 @@ class Up {
   template <execution_context C, class V>
   V operator()(C const& context, V const& x, V const& guidance) const {
     return conv(context, up(context, x, guidance));
+  }
+
+  /// What the guidance contributes to the first convolution, the same for every sample: [1, 2 H, 2 W, Out].
+  template <execution_context C, class V>
+  V project_guidance(C const& context, V const& guidance) const {
+    return conv2d_part(context, guidance, conv.conv_0.weight.dynamic(), In - Guide, 1);
+  }
+
+  /// The same result from the projected guidance, without convolving the guidance for every sample.
+  template <execution_context C, class V>
+  V with_projected(C const& context, V const& x, V const& projected) const {
+    return conv.after_first(context,
+                            conv2d_part(context, up(context, x), conv.conv_0.weight.dynamic(), 0, 1, projected));
   }
 
   template <class F>

@@ -10,6 +10,10 @@
 #include <cstdint>
 #include <span>
 
+#ifdef KOVOS_HOST_ENGINE_X86
+#include <immintrin.h>
+#endif
+
 #include "kovos/kernels/engine/host_types.hpp"
 
 // The same text for every instruction set; the vector extension of g++ and clang does the rest.
@@ -62,6 +66,16 @@
 #undef KOVOS_ISA_ROWS
 #ifdef __clang__
 #pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,fma"))), \
+                             apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,fma,prefer-vector-width=512")
+#endif
+#include "kovos/kernels/engine/host_bf16.inc"
+#ifdef __clang__
+#pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
@@ -93,6 +107,16 @@ inline std::span<HostKernels const* const> available_host_kernels() {
 
 /// The best instruction set this machine can run.
 inline HostKernels const& best_host_kernels() { return *available_host_kernels().back(); }
+
+/// Products of bf16, if this machine has instructions for them; else nullptr.
+inline HostHalfKernels const* host_half_kernels() {
+#ifdef KOVOS_HOST_ENGINE_X86
+  static bool const there = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (there) return &avx512_bf16::kernels;
+#endif
+  return nullptr;
+}
 
 }  // namespace kovos::detail
 

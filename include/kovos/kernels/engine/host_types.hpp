@@ -21,9 +21,10 @@ struct HostEpilogue {
 };
 
 /// Rows [0, rows) of c = A * B. Row i of A starts at a + i * a_stride and consists of `segments` runs of
-/// segment_length floats, segment_stride apart: a plain matrix has one, a k x k convolution has k.
-struct HostGemmBlock {
-  float const* a = nullptr;
+/// segment_length elements, segment_stride apart: a plain matrix has one, a k x k convolution has k.
+template <class T>
+struct HostProduct {
+  T const* a = nullptr;
   std::size_t a_stride = 0;  // from row to row
   std::size_t a_step = 1;    // from column to column
   std::size_t segments = 1;
@@ -31,12 +32,15 @@ struct HostGemmBlock {
   std::size_t segment_stride = 0;
   std::size_t rows = 0;
   std::size_t first_row = 0;        // number of row 0 in the whole product, for the epilogue
-  float const* packed_b = nullptr;  // panels of HostKernels::columns columns, zero padded
+  T const* packed_b = nullptr;  // panels of `columns` of the kernels, zero padded
   std::size_t columns = 0;
   float* c = nullptr;
   std::size_t c_stride = 0;
   HostEpilogue epilogue;
 };
+using HostGemmBlock = HostProduct<float>;
+/// Runs are of an even length and without steps; a panel holds two rows of B at a time, their elements side by side.
+using HostHalfGemmBlock = HostProduct<std::uint16_t>;
 
 /// One head of softmax attention: o = softmax(scale * q k^T + mask) v.
 struct HostAttention {
@@ -94,6 +98,19 @@ struct HostKernels {
   /// dx += g scale[c] + x slope[c] + offset[c], with g as above.
   void (*group_norm_gradient)(float const* x, float const* y, float const* dy, std::size_t rows, std::size_t c,
                               float const* scale, float const* slope, float const* offset, bool relu, float* dx);
+};
+
+/// Matrix products with operands of bf16, two to a lane, and sums of fp32; for machines that have such instructions.
+struct HostHalfKernels {
+  char const* name;
+  std::size_t rows, columns;  // of a register tile
+
+  void (*gemm)(HostHalfGemmBlock const&);
+  /// Softmax attention; scratch as attention_scratch says.
+  void (*attention)(HostAttention const&);
+  std::size_t (*attention_scratch)(std::size_t keys, std::size_t head_dim);
+  /// Rounds to nearest even.
+  void (*round)(float const* x, std::uint16_t* y, std::size_t count);
 };
 
 }  // namespace kovos::detail

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <exception>
 #include <string>
+#include <vector>
 
 #include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
@@ -29,20 +31,29 @@ bool uses_host_engine(Context<Exec> const& context) {
   return false;
 }
 
-/// Calls f(task, worker) for each task in [0, tasks), worker < workers(context, tasks); tasks go to whoever is free.
+#ifdef KOVOS_HOST_ENGINE
+/// The products of bf16 of the host engine, if this context wants them and the machine has them; else nullptr.
+template <class Exec>
+HostHalfKernels const* half_kernels(Context<Exec> const& context) {
+  return context.precision() == MatmulPrecision::bf16 ? host_half_kernels() : nullptr;
+}
+#endif
+
+/// Calls f(task, worker) for each task in [0, tasks), worker < workers(context, tasks). Each worker has one task for
+/// sure, so that its memory is there the next time; the others go to whoever is free.
 template <class Exec, class F>
 void for_each_task(Context<Exec> const& context, char const* label, std::size_t workers, std::size_t tasks,
                    F const& f) {
   if (workers == 1) {  // waking the other threads would take longer than a small task
-    context.exec().fence(label);
+    if (!context.is_alone()) context.exec().fence(label);
     for (std::size_t task = 0; task < tasks; ++task) f(task, std::size_t{0});
     return;
   }
-  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> next{workers};
   auto* const counter = &next;
   auto const* const body = &f;
   Kokkos::parallel_for(label, Kokkos::RangePolicy<Exec>(context.exec(), 0, workers), [=](std::size_t worker) {
-    for (std::size_t task = (*counter)++; task < tasks; task = (*counter)++) (*body)(task, worker);
+    for (std::size_t task = worker; task < tasks; task = (*counter)++) (*body)(task, worker);
   });
   context.exec().fence(label);
 }
@@ -50,6 +61,7 @@ void for_each_task(Context<Exec> const& context, char const* label, std::size_t 
 /// How many of the context's threads can share the given number of tasks.
 template <class Exec>
 std::size_t workers(Context<Exec> const& context, std::size_t tasks) {
+  if (context.is_alone()) return 1;
   return std::max<std::size_t>(1, std::min<std::size_t>(tasks, static_cast<std::size_t>(context.exec().concurrency())));
 }
 
@@ -57,7 +69,44 @@ std::size_t workers(Context<Exec> const& context, std::size_t tasks) {
 template <class Exec, class F>
 void for_each_index(Context<Exec> const& context, char const* label, std::size_t count, F const& f) {
   if (count == 0) return;
+  if constexpr (is_host_execution<Exec>)
+    if (context.is_alone()) {
+      for (std::size_t i = 0; i < count; ++i) f(i);
+      return;
+    }
   Kokkos::parallel_for(label, Kokkos::RangePolicy<Exec, Kokkos::IndexType<std::size_t>>(context.exec(), 0, count), f);
+}
+
+/// Whether so many tasks are better run side by side, one thread and its cache for each, than in turn.
+template <class Exec>
+bool runs_side_by_side(Context<Exec> const& context, std::size_t tasks) {
+  return uses_host_engine(context) && !context.is_alone() && tasks >= 2 * workers(context, tasks);
+}
+
+/// f(context, task) for each task in [0, tasks): side by side, in Context::alone, where that is better, else in turn, with
+/// all threads for each. What f throws is thrown.
+template <class Exec, class F>
+void for_each_alone(Context<Exec> const& context, char const* label, std::size_t tasks, F const& f) {
+  if constexpr (is_host_execution<Exec>) {
+    if (runs_side_by_side(context, tasks)) {
+      std::size_t const threads = workers(context, tasks);
+      std::vector<Context<Exec>> alone;
+      for (std::size_t worker = 0; worker < threads; ++worker) alone.push_back(context.alone(worker));
+      std::vector<std::exception_ptr> errors(threads);
+      for_each_task(context, label, threads, tasks, [&](std::size_t task, std::size_t worker) {
+        if (errors[worker]) return;
+        try {
+          f(alone[worker], task);
+        } catch (...) {  // must not leave the parallel loop
+          errors[worker] = std::current_exception();
+        }
+      });
+      for (auto const& error : errors)
+        if (error) std::rethrow_exception(error);
+      return;
+    }
+  }
+  for (std::size_t task = 0; task < tasks; ++task) f(context, task);
 }
 
 }  // namespace detail
@@ -66,7 +115,10 @@ void for_each_index(Context<Exec> const& context, char const* label, std::size_t
 template <class Exec>
 std::string engine_name(Context<Exec> const& context) {
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) return std::string("host ") + detail::best_host_kernels().name;
+  if (detail::uses_host_engine(context)) {
+    auto const* const half = detail::half_kernels(context);
+    return std::string("host ") + (half ? half->name : detail::best_host_kernels().name);
+  }
 #endif
   return context.engine() == Engine::eigen ? "eigen" : "portable";
 }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Kokkos_Core.hpp>
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
+
+#include "kovos/core/tensor.hpp"
+
+namespace kovos {
+
+/// Weights in the order in which an engine reads them: made when first needed, kept for the next time as long as the
+/// weights live. Only of memory that was declared constant, because nothing tells when other memory changes. Thread-safe.
+template <class Memory>
+class PackedOperands {
+ public:
+  /// What was packed, and how: address, extents and strides of the source, and the layout it was brought into.
+  struct Key {
+    void const* data = nullptr;
+    std::array<std::size_t, 6> layout{};
+    friend auto operator<=>(Key const&, Key const&) = default;
+  };
+
+  /// These bytes do not change as long as their owner lives; without an owner nothing is kept of them.
+  void declare_constant(void const* data, std::size_t bytes, std::shared_ptr<void const> const& owner) {
+    std::unique_lock const lock(mutex_);
+    auto const* const first = static_cast<std::byte const*>(data);
+    auto const known = constants_.find(first);
+    if (known != constants_.end() && !known->second.owner.expired()) return;
+    forget_the_dead();
+    constants_.insert_or_assign(first, Constant{first + bytes, owner});
+  }
+
+  /// The elements kept under this key. If there are none, make(tensor) fills them: a tensor that is kept if the source
+  /// is constant, else one of allocate().
+  template <class T, class Allocate, class Make>
+  DynamicTensor<T, 1, Memory> get(Key const& key, std::size_t size, Allocate const& allocate, Make const& make) {
+    if (!is_constant(key.data)) {
+      auto const tensor = allocate();
+      make(tensor);
+      return tensor;
+    }
+    {
+      std::shared_lock const lock(mutex_);
+      if (auto const found = packed_.find(key); found != packed_.end()) return view<T>(found->second.memory, size);
+    }
+    std::unique_lock const lock(mutex_);
+    if (auto const found = packed_.find(key); found != packed_.end()) return view<T>(found->second.memory, size);
+    DynamicTensor<T, 1, Memory> const tensor(dynamic_extents<1>{size});
+    make(tensor);
+    packed_.emplace(key, Packed{tensor.owner(), size * sizeof(T)});
+    return tensor;
+  }
+
+  /// How much is kept.
+  std::size_t bytes() const {
+    std::shared_lock const lock(mutex_);
+    std::size_t sum = 0;
+    for (auto const& entry : packed_) sum += entry.second.bytes;
+    return sum;
+  }
+
+ private:
+  struct Constant {
+    std::byte const* end;
+    std::weak_ptr<void const> owner;
+  };
+  struct Packed {
+    std::shared_ptr<void const> memory;
+    std::size_t bytes = 0;
+  };
+
+  /// Drops weights whose owners are gone and what was packed of them: their addresses may be used again.
+  void forget_the_dead() {
+    for (auto constant = constants_.begin(); constant != constants_.end();) {
+      if (!constant->second.owner.expired()) {
+        ++constant;
+        continue;
+      }
+      auto const first = packed_.lower_bound(Key{constant->first, {}});
+      auto const last = packed_.lower_bound(Key{constant->second.end, {}});
+      packed_.erase(first, last);
+      constant = constants_.erase(constant);
+    }
+  }
+
+  bool is_constant(void const* data) const {
+    std::shared_lock const lock(mutex_);
+    auto const* const byte = static_cast<std::byte const*>(data);
+    auto const next = constants_.upper_bound(byte);
+    if (next == constants_.begin()) return false;
+    auto const& constant = std::prev(next)->second;
+    return byte < constant.end && !constant.owner.expired();
+  }
+
+  template <class T>
+  static DynamicTensor<T, 1, Memory> view(std::shared_ptr<void const> const& memory, std::size_t size) {
+    return {static_cast<T*>(const_cast<void*>(memory.get())), dynamic_extents<1>{size}, memory};
+  }
+
+  mutable std::shared_mutex mutex_;
+  std::map<std::byte const*, Constant> constants_;
+  std::map<Key, Packed> packed_;
+};
+
+}  // namespace kovos
