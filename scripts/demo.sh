@@ -32,7 +32,7 @@ if [ -n "$picture" ]; then
   "$kovos" segment "${weights[@]}" --image "$picture" --classes "${words:-sky,grass,house,tree,road,sun}" --output "$output"
   stem=$(basename "$picture"); stem=${stem%.*}
 else
-  scene=${KOVOS_DEMO_SCENE:-7}
+  scene=${KOVOS_DEMO_SCENE:-64}
   "$kovos" scenes --split benchmark --seed "$scene" --count 1 --side 384 --out "$output/scene" --force >/dev/null
   echo "demo: benchmark scene $scene: $(cut -f2 "$output/scene/captions.txt")"
   echo "demo: $(wc -l < "$output/scene/classes.txt") words, of which $(wc -l < "$output/scene/unseen.txt") stood in no picture of the segmentation training"
