@@ -147,8 +147,9 @@ void load_start(Context<> const& context, Network& network, NamedTensors const& 
     start.tensors["sem_seg_head.predictor.transformer.cosine.bias"] = scalar(-5, 1);
   }
   auto const report = load_parameters(context, network, start);
-  require<CheckpointError>(report.mismatched.empty() && !report.matched.empty(), clip.source,
-                           ": not the CLIP that `kovos train --config weights/clip_96.json` makes: ", report.to_string());
+  require<CheckpointError>(
+      report.mismatched.empty() && !report.matched.empty(), clip.source,
+      ": not the CLIP that `kovos train --config weights/clip_96.json` makes: ", report.to_string());
   initialize(context, network, seed);
 }
 

@@ -148,7 +148,9 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--window", a->window, "How the picture is shown to the network")
       ->capture_default_str()
       ->check(CLI::IsMember({"whole", "sliding"}));
-  command->add_option("--precision", a->precision, "bf16: the image encoder's weights and all products, where the machine has them")
+  command
+      ->add_option("--precision", a->precision,
+                   "bf16: the image encoder's weights and all products, where the machine has them")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
   command->add_option("--most-classes", a->most_classes,

@@ -128,7 +128,9 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--window", o->window, "How the picture is shown to the network")
       ->capture_default_str()
       ->check(CLI::IsMember({"whole", "sliding"}));
-  command->add_option("--precision", o->precision, "bf16: the image encoder's weights and all products, where the machine has them")
+  command
+      ->add_option("--precision", o->precision,
+                   "bf16: the image encoder's weights and all products, where the machine has them")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
   command->add_option("--unknown", o->unknown, "Pixels whose best score is below this stay unlabelled")

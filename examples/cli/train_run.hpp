@@ -272,8 +272,7 @@ SegmentationData segmentation_data(TrainingConfig const& config) {
 /// about. Within a batch a class is called by one of its names, and every other time in the sentence in which classes
 /// are looked for later.
 inline CaptionSample scene_with_things(TrainingConfig const& config, std::size_t position, std::size_t side) {
-  auto scene =
-      split_scene(caption_scenes, (config.seed % 1024 << 40) + position, side, position % 2 == 0 ? 1 : 4);
+  auto scene = split_scene(caption_scenes, (config.seed % 1024 << 40) + position, side, position % 2 == 0 ? 1 : 4);
   CaptionSample sample{std::move(scene.image), scene.caption, {}};
   auto classes = scene.stuff;
   for (auto const& object : scene.objects) classes.push_back(object.class_index);

@@ -16,11 +16,12 @@ TEST_CASE("only constant memory is packed once, and what was packed is kept as l
   PackedOperands<Kokkos::HostSpace> packed;
   int made = 0;
   auto const get = [&](float const* from, std::size_t layout) {
-    return packed.get<float>({from, {layout}}, 4, [] { return DynamicTensor<float, 1>(dynamic_extents<1>{4}); },
-                             [&](auto const& to) {
-                               ++made;
-                               for (std::size_t i = 0; i < 4; ++i) to.data()[i] = from[i] + static_cast<float>(layout);
-                             });
+    return packed.get<float>(
+        {from, {layout}}, 4, [] { return DynamicTensor<float, 1>(dynamic_extents<1>{4}); },
+        [&](auto const& to) {
+          ++made;
+          for (std::size_t i = 0; i < 4; ++i) to.data()[i] = from[i] + static_cast<float>(layout);
+        });
   };
   auto memory = std::make_shared<std::vector<float>>(8, 1.0f);
   CHECK(get(memory->data(), 0).data()[0] == 1);

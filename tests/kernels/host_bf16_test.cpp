@@ -107,11 +107,13 @@ TEST_CASE("bf16 convolution against the portable one of the rounded operands") {
     std::size_t c, out, kernel, stride, padding;
   };
   for (auto const& t : {Case{16, 24, 3, 1, 1}, Case{6, 33, 2, 2, 0}, Case{3, 8, 4, 4, 0}, Case{1, 8, 7, 1, 3}}) {
-    auto const x = random_tensor<float>(1, 1, 2, 12, 20, t.c), w = random_tensor<float>(2, 1, t.out, t.c, t.kernel, t.kernel);
+    auto const x = random_tensor<float>(1, 1, 2, 12, 20, t.c),
+               w = random_tensor<float>(2, 1, t.out, t.c, t.kernel, t.kernel);
     auto const b = random_tensor<float>(3, 1, t.out);
     auto const fast = conv2d(halves(), x, w, b, t.stride, t.padding, Activation::relu);
     bool const odd = t.kernel * t.c % 2 == 1;  // such runs stay fp32
-    auto const slow = conv2d(exact(), odd ? x : rounded(x), odd ? w : rounded(w), b, t.stride, t.padding, Activation::relu);
+    auto const slow =
+        conv2d(exact(), odd ? x : rounded(x), odd ? w : rounded(w), b, t.stride, t.padding, Activation::relu);
     CAPTURE(t.c);
     CHECK(close(values(fast), values(slow), 1e-4));
   }
@@ -128,7 +130,8 @@ TEST_CASE("bf16 attention: only the weights are rounded where queries, keys and 
     auto const q = rounded(random_tensor<float>(1, 2, 2, t.queries, t.depth));
     auto const k = rounded(random_tensor<float>(2, 2, 2, t.keys, t.depth));
     auto const v = rounded(random_tensor<float>(3, 1, 2, t.keys, t.depth));
-    // A power of two as scale keeps the scores exact. A rounded weight is off by 2^-9 of itself, so is their sum's share.
+    // A power of two as scale keeps the scores exact. A rounded weight is off by 2^-9 of itself, so is their sum's
+    // share.
     auto const fast = attention(halves(), q, k, v, t.heads, t.causal, 0.25f);
     auto const slow = attention(exact(), q, k, v, t.heads, t.causal, 0.25f);
     CAPTURE(t.queries);

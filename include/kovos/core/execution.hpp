@@ -64,8 +64,8 @@ class Context {
   /// Layers may overwrite what earlier steps have read: nothing is kept for a backward pass.
   static constexpr bool in_place = true;
 
-  explicit(false) Context(Exec exec = Exec(), Engine engine = Engine::automatic,
-                          MatmulPrecision precision = MatmulPrecision::fp32)
+  explicit(false)
+      Context(Exec exec = Exec(), Engine engine = Engine::automatic, MatmulPrecision precision = MatmulPrecision::fp32)
       : exec_(std::move(exec)),
         workspace_(std::make_shared<Workspace<memory_space>>()),
         packed_(std::make_shared<PackedOperands<memory_space>>()),

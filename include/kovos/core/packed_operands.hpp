@@ -17,7 +17,8 @@
 namespace kovos {
 
 /// Weights in the order in which an engine reads them: made when first needed, kept for the next time as long as the
-/// weights live. Only of memory that was declared constant, because nothing tells when other memory changes. Thread-safe.
+/// weights live. Only of memory that was declared constant, because nothing tells when other memory changes.
+/// Thread-safe.
 template <class Memory>
 class PackedOperands {
  public:

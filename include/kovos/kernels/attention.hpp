@@ -164,8 +164,7 @@ auto window_attention(Context<Exec> const& context, DynamicTensor<float, 4, type
     std::size_t const tasks = n * windows;
     std::size_t const threads = detail::workers(context, tasks);
     std::size_t const gathered = length * depth;
-    auto const scratch =
-        context.template tensor<float>(threads, 4 * gathered + kernel.scratch(length, head_dim));
+    auto const scratch = context.template tensor<float>(threads, 4 * gathered + kernel.scratch(length, head_dim));
     detail::for_each_task(
         context, "kovos::window_attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
           std::size_t const sample = task / windows;

@@ -186,12 +186,14 @@ auto conv2d_part(Context<Exec> const& context, DynamicTensor<float, 4, typename 
                  W const& weight, std::size_t first_channel, std::size_t padding,
                  DynamicTensor<float, 4, typename Exec::memory_space> const& shared = {}) {
   static_assert(W::rank() == 4, "kovos::conv2d_part: weight must be [O, C, kh, kw]");
-  require<ShapeError>(first_channel + x.extent(3) <= weight.extent(1), "[conv2d_part] ", x.extent(3),
-                      " channels from ", first_channel, " on leave the weight's ", weight.extent(1));
+  require<ShapeError>(first_channel + x.extent(3) <= weight.extent(1), "[conv2d_part] ", x.extent(3), " channels from ",
+                      first_channel, " on leave the weight's ", weight.extent(1));
   if (!shared.empty()) {
     require_extent("conv2d_part", "shared.extent(0)", shared.extent(0), 1);
-    require_extent("conv2d_part", "shared.extent(1)", shared.extent(1), x.extent(1) + 2 * padding + 1 - weight.extent(2));
-    require_extent("conv2d_part", "shared.extent(2)", shared.extent(2), x.extent(2) + 2 * padding + 1 - weight.extent(3));
+    require_extent("conv2d_part", "shared.extent(1)", shared.extent(1),
+                   x.extent(1) + 2 * padding + 1 - weight.extent(2));
+    require_extent("conv2d_part", "shared.extent(2)", shared.extent(2),
+                   x.extent(2) + 2 * padding + 1 - weight.extent(3));
     require_extent("conv2d_part", "shared.extent(3)", shared.extent(3), weight.extent(0));
   }
   detail::Convolution of;

@@ -98,7 +98,12 @@ void gemm_portable(Context<Exec> const& context, Product<A, B, C> const& p) {
 #ifdef KOVOS_HOST_ENGINE
 
 /// What PackedOperands hold.
-enum PackedLayout : std::size_t { packed_as_matrix, packed_as_half_matrix, packed_as_convolution, packed_as_half_convolution };
+enum PackedLayout : std::size_t {
+  packed_as_matrix,
+  packed_as_half_matrix,
+  packed_as_convolution,
+  packed_as_half_convolution
+};
 
 /// Packs columns [first, first + width) of b into one panel [rows, width], zero padded to `width`.
 template <class B>
@@ -124,7 +129,8 @@ void pack_panel(Matrix<B const> const& b, std::size_t first, std::size_t width, 
 
 /// The same in bf16, for HostHalfKernels.
 template <class B>
-void pack_half_panel(Matrix<B const> const& b, std::size_t first, std::size_t width, float alpha, std::uint16_t* panel) {
+void pack_half_panel(Matrix<B const> const& b, std::size_t first, std::size_t width, float alpha,
+                     std::uint16_t* panel) {
   std::size_t const count = std::min(width, b.columns - first);
   auto const value = [&](std::size_t k, std::size_t j) {
     if (k >= b.rows || j >= count) return std::uint16_t{0};
@@ -192,34 +198,33 @@ void gemm_half(Context<Exec> const& context, Product<A, B, float> const& p, Host
   ProductTasks const tasks(context, p.c.rows, kernels.rows, panels);
   std::size_t const stride = depth + 32;
   auto const scratch = context.template tensor<std::uint16_t>(tasks.threads, tasks.chunk * stride);
-  for_each_task(
-      context, "kovos::gemm", tasks.threads, tasks.row_tasks * tasks.column_tasks,
-      [&](std::size_t task, std::size_t worker) {
-        std::size_t const row = task / tasks.column_tasks * tasks.chunk;
-        std::size_t const panel = task % tasks.column_tasks * tasks.panels_per_task;
-        if (panel >= panels) return;
-        HostHalfGemmBlock g;
-        g.rows = std::min(tasks.chunk, p.c.rows - row);
-        g.segment_length = depth;
-        auto* const copy = scratch.data() + worker * scratch.extent(1);
-        for (std::size_t i = 0; i < g.rows; ++i) {
-          auto const* const from = p.a.data + (row + i) * p.a.row_stride;
-          auto* const to = copy + i * stride;
-          to[depth - 1] = 0;
-          if constexpr (std::is_same_v<A, float>)
-            if (p.a.column_stride == 1) {
-              kernels.round(from, to, p.a.columns);
-              continue;
-            }
-          for (std::size_t k = 0; k < p.a.columns; ++k)
-            to[k] = bf16::round(static_cast<float>(from[k * p.a.column_stride]));
-        }
-        g.a = copy;
-        g.a_stride = stride;
-        place_product(p, row, panel * width, tasks.panels_per_task * width, g);
-        g.packed_b = packed.data() + panel * depth * width;
-        kernels.gemm(g);
-      });
+  for_each_task(context, "kovos::gemm", tasks.threads, tasks.row_tasks * tasks.column_tasks,
+                [&](std::size_t task, std::size_t worker) {
+                  std::size_t const row = task / tasks.column_tasks * tasks.chunk;
+                  std::size_t const panel = task % tasks.column_tasks * tasks.panels_per_task;
+                  if (panel >= panels) return;
+                  HostHalfGemmBlock g;
+                  g.rows = std::min(tasks.chunk, p.c.rows - row);
+                  g.segment_length = depth;
+                  auto* const copy = scratch.data() + worker * scratch.extent(1);
+                  for (std::size_t i = 0; i < g.rows; ++i) {
+                    auto const* const from = p.a.data + (row + i) * p.a.row_stride;
+                    auto* const to = copy + i * stride;
+                    to[depth - 1] = 0;
+                    if constexpr (std::is_same_v<A, float>)
+                      if (p.a.column_stride == 1) {
+                        kernels.round(from, to, p.a.columns);
+                        continue;
+                      }
+                    for (std::size_t k = 0; k < p.a.columns; ++k)
+                      to[k] = bf16::round(static_cast<float>(from[k * p.a.column_stride]));
+                  }
+                  g.a = copy;
+                  g.a_stride = stride;
+                  place_product(p, row, panel * width, tasks.panels_per_task * width, g);
+                  g.packed_b = packed.data() + panel * depth * width;
+                  kernels.gemm(g);
+                });
 }
 
 template <class Exec, class A, class B>
@@ -265,35 +270,36 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
   std::size_t const stride = depth + 16;
   auto const scratch = context.template tensor<float>(tasks.threads, copies ? chunk * stride : 0);
 
-  for_each_task(context, "kovos::gemm", tasks.threads, tasks.row_tasks * tasks.column_tasks, [&](std::size_t task,
-                                                                                               std::size_t worker) {
-    std::size_t const row = task / tasks.column_tasks * chunk;
-    std::size_t const panel = task % tasks.column_tasks * tasks.panels_per_task;
-    if (panel >= panels) return;
-    HostGemmBlock g;
-    g.rows = std::min(chunk, p.c.rows - row);
-    g.segment_length = depth;
-    g.a_stride = p.a.row_stride;
-    if constexpr (std::is_same_v<A, float>) g.a = p.a.data + row * p.a.row_stride;
-    if (copies) {
-      float* copy = scratch.data() + worker * chunk * stride;
-      g.a = copy;
-      g.a_stride = transposed ? 1 : stride;
-      g.a_step = transposed ? chunk : 1;
-      if (transposed) {
-        for (std::size_t k = 0; k < depth; ++k)
-          for (std::size_t i = 0; i < g.rows; ++i)
-            copy[k * chunk + i] = static_cast<float>(p.a.data[row + i + k * p.a.column_stride]);
-      } else {
-        for (std::size_t i = 0; i < g.rows; ++i)
-          for (std::size_t k = 0; k < depth; ++k)
-            copy[i * stride + k] = static_cast<float>(p.a.data[(row + i) * p.a.row_stride + k * p.a.column_stride]);
-      }
-    }
-    place_product(p, row, panel * width, tasks.panels_per_task * width, g);
-    g.packed_b = packed.data() + panel * depth * width;
-    kernels.gemm(g);
-  });
+  for_each_task(context, "kovos::gemm", tasks.threads, tasks.row_tasks * tasks.column_tasks,
+                [&](std::size_t task, std::size_t worker) {
+                  std::size_t const row = task / tasks.column_tasks * chunk;
+                  std::size_t const panel = task % tasks.column_tasks * tasks.panels_per_task;
+                  if (panel >= panels) return;
+                  HostGemmBlock g;
+                  g.rows = std::min(chunk, p.c.rows - row);
+                  g.segment_length = depth;
+                  g.a_stride = p.a.row_stride;
+                  if constexpr (std::is_same_v<A, float>) g.a = p.a.data + row * p.a.row_stride;
+                  if (copies) {
+                    float* copy = scratch.data() + worker * chunk * stride;
+                    g.a = copy;
+                    g.a_stride = transposed ? 1 : stride;
+                    g.a_step = transposed ? chunk : 1;
+                    if (transposed) {
+                      for (std::size_t k = 0; k < depth; ++k)
+                        for (std::size_t i = 0; i < g.rows; ++i)
+                          copy[k * chunk + i] = static_cast<float>(p.a.data[row + i + k * p.a.column_stride]);
+                    } else {
+                      for (std::size_t i = 0; i < g.rows; ++i)
+                        for (std::size_t k = 0; k < depth; ++k)
+                          copy[i * stride + k] =
+                              static_cast<float>(p.a.data[(row + i) * p.a.row_stride + k * p.a.column_stride]);
+                    }
+                  }
+                  place_product(p, row, panel * width, tasks.panels_per_task * width, g);
+                  g.packed_b = packed.data() + panel * depth * width;
+                  kernels.gemm(g);
+                });
 }
 
 #endif  // KOVOS_HOST_ENGINE

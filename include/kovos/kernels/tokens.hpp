@@ -111,8 +111,8 @@ auto columns_of(Context<Exec> const& context, DynamicTensor<float, 3, typename E
   return y;
 }
 
-/// Writes y to elements [first, first + count) of the second axis of x. x: [A, B, C], y: [A, count, C]. Throws ShapeError
-/// if y does not fit there.
+/// Writes y to elements [first, first + count) of the second axis of x. x: [A, B, C], y: [A, count, C]. Throws
+/// ShapeError if y does not fit there.
 template <class Exec>
 void assign_columns(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
                     std::size_t first, DynamicTensor<float, 3, typename Exec::memory_space> const& y) {

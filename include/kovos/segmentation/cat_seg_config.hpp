@@ -74,8 +74,8 @@ inline constexpr CatSegConfig cat_seg_tiny{
     .text_guidance_dim = 24,
     .test = {.short_edge = 160, .longest_edge = 640, .canvas = 160, .window = 96, .stride = 64}};
 
-/// The embedded default model, trained by Kovos on procedural scenes (weights/README.md), at a higher resolution than its
-/// CLIP first was, as the released models are. It is shown the whole picture; their windows would only repeat it.
+/// The embedded default model, trained by Kovos on procedural scenes (weights/README.md), at a higher resolution than
+/// its CLIP first was, as the released models are. It is shown the whole picture; their windows would only repeat it.
 inline constexpr CatSegConfig cat_seg_scenes{
     .clip = clip_scenes,
     .clip_resolution = 144,
@@ -89,7 +89,8 @@ inline constexpr CatSegConfig cat_seg_scenes{
     .appearance_guidance_dim = 32,
     .text_guidance_dim = 32,
     .pad_len = 128,
-    .test = {.short_edge = 144, .longest_edge = 576, .canvas = 144, .window = 144, .stride = 144, .size_divisibility = 16}};
+    .test = {
+        .short_edge = 144, .longest_edge = 576, .canvas = 144, .window = 144, .stride = 144, .size_divisibility = 16}};
 
 /// How programs call a configuration; "custom" unless it is one of the presets above.
 template <CatSegConfig Config>

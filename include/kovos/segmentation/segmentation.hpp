@@ -25,8 +25,8 @@ struct SegmentOptions {
   /// Without the head: a pixel's word is the one with the largest cosine. What CAT-Seg's aggregation is compared with;
   /// scores are the sigmoid of cosines then and say little.
   bool raw_cost_volume = false;
-  /// Of each view only so many classes are computed, those with the highest cosine anywhere in it; 0: all that the model
-  /// takes (pad_len). Saves time and may change labels (docs/performance.md).
+  /// Of each view only so many classes are computed, those with the highest cosine anywhere in it; 0: all that the
+  /// model takes (pad_len). Saves time and may change labels (docs/performance.md).
   std::size_t most_classes = 0;
   bool keep_scores = false;  ///< fills Segmentation::scores, 4 bytes per class and pixel
 };

@@ -31,7 +31,7 @@ struct HostProduct {
   std::size_t segment_length = 0;
   std::size_t segment_stride = 0;
   std::size_t rows = 0;
-  std::size_t first_row = 0;        // number of row 0 in the whole product, for the epilogue
+  std::size_t first_row = 0;    // number of row 0 in the whole product, for the epilogue
   T const* packed_b = nullptr;  // panels of `columns` of the kernels, zero padded
   std::size_t columns = 0;
   float* c = nullptr;

@@ -83,8 +83,8 @@ bool runs_side_by_side(Context<Exec> const& context, std::size_t tasks) {
   return uses_host_engine(context) && !context.is_alone() && tasks >= 2 * workers(context, tasks);
 }
 
-/// f(context, task) for each task in [0, tasks): side by side, in Context::alone, where that is better, else in turn, with
-/// all threads for each. What f throws is thrown.
+/// f(context, task) for each task in [0, tasks): side by side, in Context::alone, where that is better, else in turn,
+/// with all threads for each. What f throws is thrown.
 template <class Exec, class F>
 void for_each_alone(Context<Exec> const& context, char const* label, std::size_t tasks, F const& f) {
   if constexpr (is_host_execution<Exec>) {
