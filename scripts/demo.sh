@@ -12,16 +12,17 @@ words=${2:-}
 KOVOS_MODEL=${KOVOS_MODEL:+$(realpath -m -- "$KOVOS_MODEL")}
 KOVOS_VOCABULARY=${KOVOS_VOCABULARY:+$(realpath -m -- "$KOVOS_VOCABULARY")}
 cd "$(dirname "$0")/.."
-build=${KOVOS_BUILD_DIR:-build/release}
+build=${KOVOS_BUILD_DIR:-build/demo-tool}
 jobs=${KOVOS_JOBS:-$(nproc)}
 output=${KOVOS_DEMO_OUTPUT:-build/demo}
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 scripts/bootstrap.sh
 if [ ! -e "$build/build.ninja" ]; then
   echo "demo: configuring $build"
-  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="${CXX:-g++}" >/dev/null
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="${CXX:-g++}" -DKOVOS_TOOL_TRAINING=OFF \
+    -DKOVOS_ENABLE_TESTS=OFF -DKOVOS_ENABLE_BENCHMARKS=OFF >/dev/null
 fi
-echo "demo: building the tool"
+echo "demo: building the tool, without training"
 cmake --build "$build" -j "$jobs" --target kovos_tool
 kovos=$build/bin/kovos
 weights=()

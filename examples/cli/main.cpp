@@ -33,7 +33,9 @@ int run(int argc, char** argv) {
   add_classify(app, machine, action);
   add_inspect(app, action);
   add_convert(app, action);
+#ifdef KOVOS_TOOL_TRAINING
   add_train(app, machine, action);
+#endif
   add_evaluate(app, machine, action);
   add_info(app, action);
   add_scenes(app, action);
