@@ -29,6 +29,7 @@ LIBRARIES = {
     "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "clip", "segmentation", "metrics", "data", "training"},
     "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},
+    "immintrin.h": {"kernels/engine/host.hpp"},
     "nlohmann/": {"io", "text", "training"},
     "zip.h": {"io/detail/zip_directory.hpp", "io/detail/zip_writer.hpp"},
     "zlib.h": {"io", "text"},
