@@ -18,9 +18,8 @@
 #include "kovos/io/result.hpp"
 #include "kovos/metrics/confusion_matrix.hpp"
 #include "kovos/metrics/segmentation_metrics.hpp"
-#include "kovos/segmentation/any_model.hpp"
-#include "kovos/segmentation/default_model.hpp"
 #include "kovos/text/word_list.hpp"
+#include "model.hpp"
 #include "progress.hpp"
 
 namespace kovos::cli {
@@ -83,9 +82,7 @@ void print_scores(char const* title, SegmentationMetrics const& m) {
 
 int run(Arguments const& a) {
   auto const benchmark = open_benchmark(a.data);
-  auto const model = AnyModel<>::load(
-      a.model.empty() ? default_model_path() : std::filesystem::path(a.model), optional_path(a.vocabulary),
-      a.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
+  auto const model = load_model(a.model, a.vocabulary, a.precision);
   auto const words = model.encode(benchmark.classes, prompt_templates(a.templates));
   SegmentOptions options;
   options.window = a.window == "whole" ? WindowMode::whole : WindowMode::sliding;

@@ -16,10 +16,9 @@
 #include "kovos/io/npy.hpp"
 #include "kovos/io/result.hpp"
 #include "kovos/kernels/engine/select.hpp"
-#include "kovos/segmentation/any_model.hpp"
-#include "kovos/segmentation/default_model.hpp"
 #include "kovos/segmentation/overlay.hpp"
 #include "kovos/text/word_list.hpp"
+#include "model.hpp"
 #include "pictures.hpp"
 #include "progress.hpp"
 
@@ -84,9 +83,7 @@ int run(Options const& o) {
   if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
     options.background_from = benchmark->background_from.value_or(0);
 
-  auto const model = AnyModel<>::load(
-      o.model.empty() ? default_model_path() : std::filesystem::path(o.model), optional_path(o.vocabulary),
-      o.precision == "bf16" ? AnyModel<>::Precision::bf16 : AnyModel<>::Precision::fp32);
+  auto const model = load_model(o.model, o.vocabulary, o.precision);
   auto const words = model.encode(classes, templates);
   std::error_code failure;
   std::filesystem::create_directories(o.output, failure);
