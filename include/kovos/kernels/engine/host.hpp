@@ -14,6 +14,7 @@
 #include <immintrin.h>
 #endif
 
+#include "kovos/core/scalar.hpp"
 #include "kovos/kernels/engine/host_types.hpp"
 
 // The same text for every instruction set; the vector extension of g++ and clang does the rest.
