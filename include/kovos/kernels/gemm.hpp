@@ -180,21 +180,30 @@ void place_product(Product<A, B, float> const& p, std::size_t row, std::size_t c
   if (g.epilogue.residual) g.epilogue.residual += row * g.epilogue.residual_stride + column;
 }
 
+/// p.b in panels [depth, width] of E, kept if its memory is constant.
+template <class E, class Exec, class A, class B>
+auto packed_panels(Context<Exec> const& context, Product<A, B, float> const& p, std::size_t depth, std::size_t width,
+                   PackedLayout layout) {
+  std::size_t const panels = (p.c.columns + width - 1) / width, size = panels * depth * width;
+  return context.packed().template get<E>(
+      {p.alpha == 1 ? p.b.data : nullptr, {p.b.rows, p.b.columns, p.b.row_stride, p.b.column_stride, width, layout}},
+      size, [&] { return context.template tensor<E>(size); },
+      [&](auto const& to) {
+        std::size_t const packers = size < 65536 ? 1 : workers(context, panels);
+        for_each_task(context, "kovos::gemm pack", packers, panels, [&](std::size_t panel, std::size_t) {
+          auto* const start = to.data() + panel * depth * width;
+          if constexpr (std::is_same_v<E, float>) pack_panel(p.b, panel * width, width, p.alpha, start);
+          else pack_half_panel(p.b, panel * width, width, p.alpha, start);
+        });
+      });
+}
+
 template <class Exec, class A, class B>
 void gemm_half(Context<Exec> const& context, Product<A, B, float> const& p, HostHalfKernels const& kernels) {
   std::size_t const depth = p.a.columns + (p.a.columns & 1);
   std::size_t const width = kernels.columns;
   std::size_t const panels = (p.c.columns + width - 1) / width;
-  auto const packed = context.packed().template get<std::uint16_t>(
-      {p.alpha == 1 ? p.b.data : nullptr,
-       {p.b.rows, p.b.columns, p.b.row_stride, p.b.column_stride, width, packed_as_half_matrix}},
-      panels * depth * width, [&] { return context.template tensor<std::uint16_t>(panels * depth * width); },
-      [&](auto const& to) {
-        std::size_t const packers = to.size() < 65536 ? 1 : workers(context, panels);
-        for_each_task(context, "kovos::gemm pack", packers, panels, [&](std::size_t panel, std::size_t) {
-          pack_half_panel(p.b, panel * width, width, p.alpha, to.data() + panel * depth * width);
-        });
-      });
+  auto const packed = packed_panels<std::uint16_t>(context, p, depth, width, packed_as_half_matrix);
   ProductTasks const tasks(context, p.c.rows, kernels.rows, panels);
   std::size_t const stride = depth + 32;
   auto const scratch = context.template tensor<std::uint16_t>(tasks.threads, tasks.chunk * stride);
@@ -249,16 +258,7 @@ void gemm_host(Context<Exec> const& context, Product<A, B, float> const& p, Host
   std::size_t const width = kernels.columns;
   std::size_t const panels = (p.c.columns + width - 1) / width;
 
-  auto const pack = [&](auto const& to) {
-    std::size_t const packers = to.size() < 65536 ? 1 : workers(context, panels);
-    for_each_task(context, "kovos::gemm pack", packers, panels, [&](std::size_t panel, std::size_t) {
-      pack_panel(p.b, panel * width, width, p.alpha, to.data() + panel * depth * width);
-    });
-  };
-  auto const packed = context.packed().template get<float>(
-      {p.alpha == 1 ? p.b.data : nullptr,
-       {p.b.rows, p.b.columns, p.b.row_stride, p.b.column_stride, width, packed_as_matrix}},
-      panels * depth * width, [&] { return context.template tensor<float>(panels * depth * width); }, pack);
+  auto const packed = packed_panels<float>(context, p, depth, width, packed_as_matrix);
 
   // Rows whose stride is a multiple of the page size fall on the same cache sets; others are read where they are. A
   // transposed matrix is copied as it lies, column by column.
