@@ -13,11 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "common/peaks.hpp"
 #include "common/table.hpp"
-#include "common/work.hpp"
+#include "kovos/kernels/engine/peaks.hpp"
 #include "kovos/segmentation/any_model.hpp"
 #include "kovos/segmentation/cat_seg.hpp"
+#include "kovos/segmentation/work.hpp"
 
 namespace {
 
@@ -98,19 +98,17 @@ Json measure(CatSegNetwork<Config, T, Kokkos::HostSpace>& network, std::size_t c
     note("rest", segment - staged);
   }
 
-  bool const whole = window == WindowMode::whole;
-  std::size_t const per_axis = (Config.test.canvas - Config.test.window) / Config.test.stride + 1;
-  auto work = bench::segment_work(Config, classes, whole ? 1 : per_axis * per_axis + 1);
-  work.insert(work.begin(), bench::text_work(Config, std::vector<std::size_t>(classes, prompts[0].size()))[0]);
+  auto work = segment_work(Config, classes, window, plan.size, plan.size);
+  work.push_back(text_work(Config, std::vector<std::size_t>(classes, prompts[0].size())));
   Json r;
   r["model"] = preset_name<Config>;
   r["precision"] = std::is_same_v<T, bf16> ? "bf16" : "fp32";
   r["classes"] = classes;
-  r["window"] = whole ? "whole" : "sliding";
+  r["window"] = window == WindowMode::whole ? "whole" : "sliding";
   r["size"] = {plan.size, plan.size};
   double total_work = 0;
   for (auto const& [stage, list] : times) {
-    double const operations = bench::operations_of(work, stage);
+    double const operations = work_of(work, stage).operations;
     total_work += operations;
     r["stages"].push_back(row(stage, bench::median(list), operations, plan.peak));
   }
@@ -188,7 +186,7 @@ int run(bench::Arguments arguments) {
   Json record;
   record["benchmark"] = "segment";
   record["machine"] = bench::machine(context);
-  if (plan.peak == 0) plan.peak = bench::measure_peaks(context).fma_gflops;
+  if (plan.peak == 0) plan.peak = measure_peaks(context).fma_gflops;
   record["peak_gflops"] = plan.peak;
   record["repetitions"] = plan.repetitions;
   record["results"] = Json::array();

@@ -36,6 +36,7 @@ void add_inspect(CLI::App& app, Action& action);
 void add_convert(CLI::App& app, Action& action);
 void add_train(CLI::App& app, Machine& machine, Action& action);
 void add_evaluate(CLI::App& app, Machine& machine, Action& action);
+void add_plan(CLI::App& app, Machine& machine, Action& action);
 void add_info(CLI::App& app, Action& action);
 void add_scenes(CLI::App& app, Action& action);
 

@@ -37,6 +37,7 @@ int run(int argc, char** argv) {
   add_train(app, machine, action);
 #endif
   add_evaluate(app, machine, action);
+  add_plan(app, machine, action);
   add_info(app, action);
   add_scenes(app, action);
   try {

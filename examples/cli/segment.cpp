@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // kovos segment
 
+#include <Kokkos_Core.hpp>
+#include <Kokkos_Profiling_ScopedRegion.hpp>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -12,9 +14,11 @@
 #include <vector>
 
 #include "command.hpp"
+#include "kovos/core/trace.hpp"
 #include "kovos/io/image.hpp"
 #include "kovos/io/npy.hpp"
 #include "kovos/io/result.hpp"
+#include "kovos/io/trace_file.hpp"
 #include "kovos/kernels/engine/select.hpp"
 #include "kovos/segmentation/overlay.hpp"
 #include "kovos/text/word_list.hpp"
@@ -27,13 +31,20 @@ namespace kovos::cli {
 namespace {
 
 struct Options {
-  std::string model, classes, templates = "single", window = "sliding", precision = "fp32", vocabulary, output;
+  std::string model, classes, templates = "single", window = "sliding", precision = "fp32", vocabulary, output, profile;
   std::vector<std::string> images;
   std::optional<float> unknown;
   std::size_t background_from = 0, most_classes = 0;
   bool scores = false;
   bool json = false;
 };
+
+/// f() as a region of Kokkos Tools.
+template <class F>
+auto in_region(char const* name, F const& f) {
+  Kokkos::Profiling::ScopedRegion const region(name);
+  return f();
+}
 
 /// Writes the files of one picture. Whatever fails leaves none of the later ones and no partial file.
 nlohmann::ordered_json write_results(Options const& o, Picture const& picture, Image const& image,
@@ -83,8 +94,10 @@ int run(Options const& o) {
   if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
     options.background_from = benchmark->background_from.value_or(0);
 
-  auto const model = load_model(o.model, o.vocabulary, o.precision);
-  auto const words = model.encode(classes, templates);
+  std::optional<Trace> trace;
+  if (!o.profile.empty()) trace.emplace();
+  auto const model = in_region("kovos::load", [&] { return load_model(o.model, o.vocabulary, o.precision); });
+  auto const words = in_region("kovos::text encoder", [&] { return model.encode(classes, templates); });
   std::error_code failure;
   std::filesystem::create_directories(o.output, failure);
   require<FileError>(
@@ -96,9 +109,10 @@ int run(Options const& o) {
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     progress.show(i, pictures[i].path.string());
     try {
-      auto const image = load(pictures[i]);
-      auto const result = model.segment(image, words, options);
-      auto const json = write_results(o, pictures[i], image, model, result);
+      auto const image = in_region("kovos::read picture", [&] { return load(pictures[i]); });
+      auto const result = in_region("kovos::segment", [&] { return model.segment(image, words, options); });
+      auto const json =
+          in_region("kovos::write results", [&] { return write_results(o, pictures[i], image, model, result); });
       if (o.json) std::printf("%s\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     } catch (std::exception const& error) {
       progress.clear();
@@ -106,6 +120,7 @@ int run(Options const& o) {
       code = failed;
     }
   }
+  if (trace) write_trace(o.profile, trace->events());
   return code;
 }
 
@@ -138,6 +153,8 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--vocabulary", o->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
   command->add_flag("--scores", o->scores, "Also write the scores of every class");
   command->add_flag("--json", o->json, "Print each picture's JSON on standard output");
+  command->add_option("--profile", o->profile,
+                      "Write what Kokkos did when to this file, for ui.perfetto.dev or chrome://tracing");
   add_machine_options(*command, machine);
   command->callback([o, &action] { action = [o] { return run(*o); }; });
 }

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "kovos/kernels/pooling.hpp"
 #include "kovos/kernels/transposed_convolution.hpp"
+#include "kovos/kernels/upsampling_convolution.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"
 
@@ -139,6 +141,69 @@ TEST_CASE("conv_transpose2d with and without guidance") {
   });
 }
 
+TEST_CASE("conv2d_part and upsample_conv2d: transposed convolution, guidance beside it, convolution of both") {
+  struct Case {
+    reference::Map map;
+    std::size_t mid, guide, out;
+  };
+  std::vector<Case> const cases{{{1, 1, 1, 1}, 1, 1, 1},
+                                {{2, 3, 5, 6}, 4, 2, 9},
+                                {{3, 4, 3, 33}, 17, 5, 40},
+                                {{1, 40, 30, 64}, 8, 4, 16}};  // the last one in several bands
+  for_each_context([&](auto const& context) {
+    for (auto const& c : cases) {
+      auto const& m = c.map;
+      reference::Map const big{m.n, 2 * m.height, 2 * m.width, c.mid + c.guide};
+      reference::Map const guide{1, big.height, big.width, c.guide};
+      reference::Kernel const k{c.out, 3, 3, 1, 1};
+      auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
+      auto const up = random_tensor<float>(2, 1, m.channels, c.mid, 2, 2);
+      auto const bias = random_tensor<float>(3, 1, c.mid);
+      auto const guidance = random_tensor<float>(4, 1, 1, big.height, big.width, c.guide);
+      auto const w = random_tensor<float>(5, 1, c.out, big.channels, 3, 3);
+      DynamicTensor<float, 1> const none;
+      DynamicTensor<float, 4> const zeros(dynamic_extents<4>(1, m.height, m.width, m.channels));
+      std::fill_n(zeros.data(), zeros.size(), 0.0f);
+
+      auto const up_of_nothing = conv_transpose2d(context, zeros, up, bias);
+      auto const shared = conv2d_part(context, up_of_nothing, w, 0, 1, conv2d_part(context, guidance, w, c.mid, 1));
+      auto const y = upsample_conv2d(context, x, up, w, shared);
+      auto const alone = upsample_conv2d(context, x, up, w);
+      context.fence();
+      CAPTURE(m.channels);
+      CAPTURE(c.out);
+      CHECK(shape(y) == std::vector<std::size_t>{m.n, big.height, big.width, c.out});
+      auto const joined =
+          reference::conv_transpose2d(m, values(x), values(up), values(bias), c.mid, 2, guide, values(guidance));
+      auto const expected = reference::conv2d(big, joined.value, values(w), {}, k, Activation::none);
+      CHECK(close(values(y), expected));
+      CHECK_FALSE(close(values(alone), expected));
+    }
+  });
+}
+
+TEST_CASE("upsample_conv2d keeps what it composed of constant weights, and composes other weights again") {
+  Context<Kokkos::DefaultHostExecutionSpace> const context;
+  auto const x = random_tensor<float>(1, 1, 1, 4, 5, 8);
+  auto const up = random_tensor<float>(2, 1, 8, 6, 2, 2);
+  auto const w = random_tensor<float>(3, 1, 16, 6, 3, 3);
+  auto const before = upsample_conv2d(context, x, up, w);
+  CHECK(context.packed().bytes() == 0);
+  for (std::size_t i = 0; i < w.size(); ++i) w.data()[i] *= 2;
+  auto const doubled = upsample_conv2d(context, x, up, w);
+  for (std::size_t i = 0; i < before.size(); ++i) CHECK(doubled.data()[i] == 2 * before.data()[i]);
+  context.packed().declare_constant(w.data(), w.size() * sizeof(float), w.owner());
+  auto const kept = upsample_conv2d(context, x, up, w);
+  auto const bytes = context.packed().bytes();
+  CHECK(bytes >= 16 * 16 * 8 * sizeof(float));
+  auto const again = upsample_conv2d(context, x, up, w);
+  CHECK(context.packed().bytes() == bytes);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    CHECK(kept.data()[i] == doubled.data()[i]);
+    CHECK(again.data()[i] == doubled.data()[i]);
+  }
+}
+
 TEST_CASE("average_pool2d") {
   for_each_context([](auto const& context) {
     for (auto const& c : std::vector<std::pair<reference::Map, std::size_t>>{
@@ -170,6 +235,20 @@ TEST_CASE("convolutions and pooling name what does not fit") {
   CHECK(conv(w, b, 0, 0) == "[conv2d] the stride must be positive");
 
   auto const up = random_tensor<float>(1, 1, 3, 6, 2, 2);
+  auto const both = [&](auto const& first, auto const& second, DynamicTensor<float, 4> const& shared = {}) {
+    return message_of<ShapeError>([&] { upsample_conv2d(context, x, first, second, shared); });
+  };
+  auto const behind = random_tensor<float>(1, 1, 7, 6, 3, 3);
+  CHECK(both(random_tensor<float>(1, 1, 4, 6, 2, 2), behind) ==
+        "[upsample_conv2d] the last extent of x is 3, expected 4");
+  CHECK(both(random_tensor<float>(1, 1, 3, 6, 2, 3), behind) ==
+        "[upsample_conv2d] up must have kernels of 2 x 2, got 2 x 3");
+  CHECK(both(up, random_tensor<float>(1, 1, 7, 6, 3, 1)) ==
+        "[upsample_conv2d] weight must have kernels of 3 x 3, got 3 x 1");
+  CHECK(both(up, random_tensor<float>(1, 1, 7, 5, 3, 3)) ==
+        "[upsample_conv2d] up gives 6 channels, weight takes only 5");
+  CHECK(both(up, behind, random_tensor<float>(1, 1, 1, 8, 9, 7)) ==
+        "[upsample_conv2d] shared.extent(2) is 9, expected 10");
   auto const transposed = [&](auto const& weight, auto const& bias, DynamicTensor<float, 4> const& guidance = {}) {
     return message_of<ShapeError>([&] { conv_transpose2d(context, x, weight, bias, guidance); });
   };

@@ -13,6 +13,7 @@
 #include "kovos/kernels/attention.hpp"
 #include "kovos/kernels/convolution.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/upsampling_convolution.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"
 
@@ -117,6 +118,21 @@ TEST_CASE("bf16 convolution against the portable one of the rounded operands") {
     CAPTURE(t.c);
     CHECK(close(values(fast), values(slow), 1e-4));
   }
+}
+
+TEST_CASE("bf16 upsampling convolution against the portable one where the composed weights need no rounding") {
+  if (!there()) return;
+  auto const x = random_tensor<float>(1, 1, 2, 7, 20, 5);
+  for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] *= 1.001f;  // so that it does need rounding
+  auto const up = random_tensor<float>(2, 1, 5, 3, 2, 2), w = random_tensor<float>(3, 1, 33, 3, 3, 3);
+  // Sums of at most 12 products of small integers fit the eight digits of bf16.
+  for (auto const& t : {up, w})
+    for (std::size_t i = 0; i < t.size(); ++i) t.data()[i] = static_cast<float>(static_cast<int>(i * 7 % 5) - 2);
+  auto const shared = random_tensor<float>(4, 1, 1, 14, 40, 33);
+  CHECK(close(values(upsample_conv2d(halves(), x, up, w, shared)),
+              values(upsample_conv2d(exact(), rounded(x), up, w, shared)), 1e-4));
+  CHECK_FALSE(close(values(upsample_conv2d(halves(), x, up, w, shared)),
+                    values(upsample_conv2d(exact(), x, up, w, shared)), 1e-4));
 }
 
 TEST_CASE("bf16 attention: only the weights are rounded where queries, keys and values need not be") {

@@ -45,6 +45,14 @@ expect 0 '' "$kovos" segment --model demo.safetensors --image pictures/a.png --c
 printf '# mine\nsky = sky, heaven\ngrass\n' > words.txt
 expect 0 '"name":"sky"' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes words.txt --output out "${small[@]}" --json
 
+# What it would cost, what it did cost, and when what was done.
+expect 0 'spatial aggregation' "$kovos" plan --model demo.safetensors --classes 5 --size 64x48
+expect 0 'floor %' "$kovos" plan --model demo.safetensors --classes 5 --size 64x48 --window whole --runs 1
+expect 2 'WIDTHxHEIGHT' "$kovos" plan --model demo.safetensors --size 64
+expect 2 'at least one class' "$kovos" plan --model demo.safetensors --classes 0
+expect 0 '' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes sky --output out "${small[@]}" --profile out/trace.json
+grep -q '"name":"kovos::decoder","ph":"B"' out/trace.json || { failures=$((failures + 1)); echo "FAILED: no decoder in the trace"; }
+
 # One bad picture: the others are done, exit 1.
 head -c 100 "$images/rgb.png" > broken/cut.png; cp "$images/rgb.png" broken/good.png
 expect 1 'damaged PNG' "$kovos" segment --model demo.safetensors --image broken --classes sky --output out "${small[@]}"

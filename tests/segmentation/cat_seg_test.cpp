@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kovos/clip/preprocess.hpp"
@@ -187,6 +188,29 @@ TEST_CASE("a second picture of the same size allocates nothing") {
   auto const before = model.context().workspace().allocations();
   (void)model.segment(picture(), words);
   CHECK(model.context().workspace().allocations() == before);
+}
+
+TEST_CASE("several callers at once, each with a context of its own, get what one alone gets") {
+  auto const model = load();
+  auto const words = model.encode({"cat", "dog", "sofa"});
+  auto const alone = model.segment(picture(), words);
+  std::vector<std::string> problems(4);
+  std::vector<std::thread> callers;
+  for (auto& problem : problems)
+    callers.emplace_back([&] {
+      try {
+        auto const mine = model.with_context(Context<Exec>());
+        for (int run = 0; run < 5; ++run) {
+          auto const result = mine.segment(picture(), words);
+          if (result.labels.labels != alone.labels.labels || result.confidence != alone.confidence)
+            problem = "another result";
+        }
+      } catch (std::exception const& error) {
+        problem = error.what();
+      }
+    });
+  for (auto& caller : callers) caller.join();
+  for (auto const& problem : problems) CHECK(problem == "");
 }
 
 TEST_CASE("more classes than the padding length are pruned, and thousands of words work") {

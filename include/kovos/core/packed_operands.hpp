@@ -39,6 +39,16 @@ class PackedOperands {
     constants_.insert_or_assign(first, Constant{first + bytes, owner});
   }
 
+  /// Whether this byte was declared constant and still lives.
+  bool is_constant(void const* data) const {
+    std::shared_lock const lock(mutex_);
+    auto const* const byte = static_cast<std::byte const*>(data);
+    auto const next = constants_.upper_bound(byte);
+    if (next == constants_.begin()) return false;
+    auto const& constant = std::prev(next)->second;
+    return byte < constant.end && !constant.owner.expired();
+  }
+
   /// The elements kept under this key. If there are none, make(tensor) fills them: a tensor that is kept if the source
   /// is constant, else one of allocate().
   template <class T, class Allocate, class Make>
@@ -90,15 +100,6 @@ class PackedOperands {
       packed_.erase(first, last);
       constant = constants_.erase(constant);
     }
-  }
-
-  bool is_constant(void const* data) const {
-    std::shared_lock const lock(mutex_);
-    auto const* const byte = static_cast<std::byte const*>(data);
-    auto const next = constants_.upper_bound(byte);
-    if (next == constants_.begin()) return false;
-    auto const& constant = std::prev(next)->second;
-    return byte < constant.end && !constant.owner.expired();
   }
 
   template <class T>

@@ -31,17 +31,14 @@ struct Convolution {
 
 #ifdef KOVOS_HOST_ENGINE
 
-/// The convolution as products of runs of pixels with the weight; E: float, or std::uint16_t for products of bf16.
+/// Panels of a convolution's weight [O, C, kh, kw] for the channels [first_channel, first_channel + c).
+/// E: float, or std::uint16_t for products of bf16.
 template <class E, class Kernels, class Exec, class W>
-void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
-                 DynamicTensor<float, 4, typename Exec::memory_space> const& x, W const& weight,
-                 DynamicTensor<float, 4, typename Exec::memory_space> const& y, Convolution const& of) {
+auto packed_convolution(Context<Exec> const& context, Kernels const& kernels, W const& weight,
+                        std::size_t first_channel, std::size_t c) {
   constexpr bool halves = std::is_same_v<E, std::uint16_t>;
-  std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
-  std::size_t const out_h = y.extent(1), out_w = y.extent(2), out_c = y.extent(3);
-  std::size_t const kh = weight.extent(2), kw = weight.extent(3), all_c = weight.extent(1);
-  std::size_t const stride = of.stride, padding = of.padding, depth = kh * kw * c;
-  std::size_t const columns = kernels.columns;
+  std::size_t const out_c = weight.extent(0), all_c = weight.extent(1), kh = weight.extent(2), kw = weight.extent(3);
+  std::size_t const depth = kh * kw * c, columns = kernels.columns;
   std::size_t const panels = (out_c + columns - 1) / columns;
   auto const pack = [&](auto const& all) {
     for_each_task(context, "kovos::conv2d pack", workers(context, panels), panels, [&](std::size_t panel, std::size_t) {
@@ -50,22 +47,51 @@ void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
         for (std::size_t i = 0; i < c; ++i)
           for (std::size_t j = 0; j < columns; ++j) {
             std::size_t const o = panel * columns + j, k = tap * c + i;
-            std::size_t const place = (o * all_c + of.first_channel + i) * kh * kw + tap;
+            std::size_t const place = (o * all_c + first_channel + i) * kh * kw + tap;
             float const value = o < out_c ? static_cast<float>(weight.data()[place]) : 0.0f;
             if constexpr (halves) to[(k / 2 * columns + j) * 2 + k % 2] = bf16::round(value);
             else to[k * columns + j] = value;
           }
     });
   };
-  auto const packed = context.packed().template get<E>(
-      {weight.data(),
-       {c, of.first_channel, kh, kw, columns, halves ? packed_as_half_convolution : packed_as_convolution}},
+  return context.packed().template get<E>(
+      {weight.data(), {c, first_channel, kh, kw, columns, halves ? packed_as_half_convolution : packed_as_convolution}},
       panels * depth * columns, [&] { return context.template tensor<E>(panels * depth * columns); }, pack);
-  // A band of output rows reads a zero-padded copy of its input rows that stays in the second-level cache.
-  std::size_t const padded = width + 2 * padding;
-  std::size_t const row_size = padded * c;
-  std::size_t const band =
-      std::clamp<std::size_t>(262144 / sizeof(E) / std::max<std::size_t>(1, row_size * stride), 1, out_h);
+}
+
+/// One row of a map, `row` counted from the first row of padding, with `padding` pixels of zeros on both sides.
+template <class E, class Kernels>
+void copy_padded_row(Kernels const& kernels, float const* map, std::size_t height, std::size_t width, std::size_t c,
+                     std::size_t padding, std::size_t row, E* to) {
+  if (row < padding || row >= height + padding) {
+    std::fill_n(to, (width + 2 * padding) * c, E{0});
+    return;
+  }
+  float const* const from = map + (row - padding) * width * c;
+  std::fill_n(to, padding * c, E{0});
+  if constexpr (std::is_same_v<E, std::uint16_t>) kernels.round(from, to + padding * c, width * c);
+  else std::copy_n(from, width * c, to + padding * c);
+  std::fill_n(to + (padding + width) * c, padding * c, E{0});
+}
+
+/// How many rows of an output are computed from one copy of their input, so that it stays in the second-level cache.
+template <class E>
+std::size_t rows_per_band(std::size_t input_elements_per_row, std::size_t rows) {
+  return std::clamp<std::size_t>(262144 / sizeof(E) / std::max<std::size_t>(1, input_elements_per_row), 1, rows);
+}
+
+/// The convolution as products of runs of pixels with the weight.
+template <class E, class Kernels, class Exec, class W>
+void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
+                 DynamicTensor<float, 4, typename Exec::memory_space> const& x, W const& weight,
+                 DynamicTensor<float, 4, typename Exec::memory_space> const& y, Convolution const& of) {
+  std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
+  std::size_t const out_h = y.extent(1), out_w = y.extent(2), out_c = y.extent(3);
+  std::size_t const kh = weight.extent(2), kw = weight.extent(3);
+  std::size_t const stride = of.stride, padding = of.padding;
+  auto const packed = packed_convolution<E>(context, kernels, weight, of.first_channel, c);
+  std::size_t const row_size = (width + 2 * padding) * c;
+  std::size_t const band = rows_per_band<E>(row_size * stride, out_h);
   std::size_t const bands = (out_h + band - 1) / band;
   std::size_t const band_rows = (band - 1) * stride + kh;
   std::size_t const threads = workers(context, n * bands);
@@ -75,19 +101,9 @@ void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
     std::size_t const first = task % bands * band;
     std::size_t const rows = std::min(band, out_h - first);
     E* const copy = scratch.data() + worker * band_rows * row_size;
-    for (std::size_t i = 0; i < (rows - 1) * stride + kh; ++i) {
-      E* const to = copy + i * row_size;
-      std::size_t const source = first * stride + i;  // in padded rows
-      if (source < padding || source >= height + padding) {
-        std::fill_n(to, row_size, E{0});
-        continue;
-      }
-      float const* const from = x.data() + (sample * height + source - padding) * width * c;
-      std::fill_n(to, padding * c, E{0});
-      if constexpr (halves) kernels.round(from, to + padding * c, width * c);
-      else std::copy_n(from, width * c, to + padding * c);
-      std::fill_n(to + (padding + width) * c, padding * c, E{0});
-    }
+    for (std::size_t i = 0; i < (rows - 1) * stride + kh; ++i)
+      copy_padded_row(kernels, x.data() + sample * height * width * c, height, width, c, padding, first * stride + i,
+                      copy + i * row_size);
     HostProduct<E> g;
     g.a_stride = stride * c;
     g.segments = kh;

@@ -102,7 +102,8 @@ enum PackedLayout : std::size_t {
   packed_as_matrix,
   packed_as_half_matrix,
   packed_as_convolution,
-  packed_as_half_convolution
+  packed_as_half_convolution,
+  composed_with_upsampling
 };
 
 /// Packs columns [first, first + width) of b into one panel [rows, width], zero padded to `width`.

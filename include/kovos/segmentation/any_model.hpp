@@ -84,6 +84,7 @@ class AnyModel {
   }
 
   std::string_view preset() const { return model_->preset(); }
+  CatSegConfig const& config() const { return model_->config(); }
   Words encode(ClassList const& classes, PromptTemplates const& templates = prompt_templates("single")) const {
     return model_->encode(classes, templates);
   }
@@ -96,6 +97,7 @@ class AnyModel {
   struct Interface {
     virtual ~Interface() = default;
     virtual std::string_view preset() const = 0;
+    virtual CatSegConfig const& config() const = 0;
     virtual Words encode(ClassList const&, PromptTemplates const&) const = 0;
     virtual Segmentation segment(Image const&, Words const&, SegmentOptions const&) const = 0;
     virtual Context<Exec> const& context() const = 0;
@@ -105,6 +107,7 @@ class AnyModel {
   struct Holder final : Interface {
     explicit Holder(Model m) : model(std::move(m)) {}
     std::string_view preset() const override { return preset_name<Model::config>; }
+    CatSegConfig const& config() const override { return Model::config; }
     Words encode(ClassList const& c, PromptTemplates const& t) const override { return model.encode(c, t); }
     Segmentation segment(Image const& p, Words const& w, SegmentOptions const& o) const override {
       return model.segment(p, w, o);

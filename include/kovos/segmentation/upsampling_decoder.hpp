@@ -5,6 +5,9 @@
 #include <string>
 
 #include "kovos/core/execution.hpp"
+#include "kovos/kernels/convolution.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/upsampling_convolution.hpp"
 #include "kovos/nn/conv2d.hpp"
 #include "kovos/nn/conv_transpose2d.hpp"
 #include "kovos/nn/group_norm.hpp"
@@ -55,17 +58,22 @@ class Up {
     return conv(context, up(context, x, guidance));
   }
 
-  /// What the guidance contributes to the first convolution, the same for every sample: [1, 2 H, 2 W, Out].
+  /// What the first convolution receives beside x, the same for every sample: from the guidance, and from the bias of
+  /// the transposed convolution. guidance: [1, 2 H, 2 W, Guide] -> [1, 2 H, 2 W, Out].
   template <execution_context C, class V>
   V project_guidance(C const& context, V const& guidance) const {
-    return conv2d_part(context, guidance, conv.conv_0.weight.dynamic(), In - Guide, 1);
+    auto const nothing =
+        context.template tensor<float>(std::size_t{1}, guidance.extent(1) / 2, guidance.extent(2) / 2, In);
+    fill(context, nothing, 0.0f);
+    return conv2d_part(context, up(context, nothing), conv.conv_0.weight.dynamic(), 0, 1,
+                       conv2d_part(context, guidance, conv.conv_0.weight.dynamic(), In - Guide, 1));
   }
 
-  /// The same result from the projected guidance, without convolving the guidance for every sample.
+  /// The same result from the projected guidance: what is upsampled is never stored, the guidance not convolved again.
   template <execution_context C, class V>
   V with_projected(C const& context, V const& x, V const& projected) const {
     return conv.after_first(context,
-                            conv2d_part(context, up(context, x), conv.conv_0.weight.dynamic(), 0, 1, projected));
+                            upsample_conv2d(context, x, up.weight.dynamic(), conv.conv_0.weight.dynamic(), projected));
   }
 
   template <class F>

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this machine can do at most, measured: the floor under every other figure.
 #pragma once
 
 #include <Kokkos_Core.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 
-#include "common/measure.hpp"
 #include "kovos/core/config.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/engine/host.hpp"
+#include "kovos/kernels/engine/select.hpp"
 
-namespace kovos::bench {
+namespace kovos {
 
+/// What this machine can do at most, measured: the floor under every other figure.
 struct Peaks {
   double fma_gflops = 0;    // fp32 multiply-adds in registers, all threads, widest instruction set
+  double half_gflops = 0;   // bf16 products summed in fp32, the same way; 0: no such instructions, or none used here
   double copy_gbytes = 0;   // b = a, bytes read and written, all threads, arrays of 256 MB
   double triad_gbytes = 0;  // c = a + s b
   char const* isa = "baseline";
@@ -24,7 +28,7 @@ namespace detail {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi"
 // Twelve independent sums hide the latency of any multiply-add; no lambdas, they would not inherit the target.
-#define KOVOS_BENCH_FMA(name, bytes, features)                                       \
+#define KOVOS_PEAK_FMA(name, bytes, features)                                        \
   features inline float name(std::size_t rounds) {                                   \
     typedef float vec __attribute__((vector_size(bytes)));                           \
     vec sum[12];                                                                     \
@@ -37,19 +41,37 @@ namespace detail {
     for (int i = 0; i < 12; ++i) total += sum[i];                                    \
     return total[0];                                                                 \
   }
-KOVOS_BENCH_FMA(fma_baseline, 16, )
+KOVOS_PEAK_FMA(fma_baseline, 16, )
 #ifdef KOVOS_HOST_ENGINE_X86
-KOVOS_BENCH_FMA(fma_avx2, 32, __attribute__((target("avx2,fma"))))
-KOVOS_BENCH_FMA(fma_avx512, 64, __attribute__((target("avx512f,fma"))))
+KOVOS_PEAK_FMA(fma_avx2, 32, __attribute__((target("avx2,fma"))))
+KOVOS_PEAK_FMA(fma_avx512, 64, __attribute__((target("avx512f,fma"))))
 #endif
-#undef KOVOS_BENCH_FMA
+#undef KOVOS_PEAK_FMA
 #pragma GCC diagnostic pop
+
+#ifdef KOVOS_HOST_ENGINE_X86
+/// Each instruction is two multiply-adds in each of 16 lanes.
+__attribute__((target("avx512f,avx512bf16"))) inline float dot_of_halves(std::size_t rounds) {
+  __m512 sum[12];
+  for (int i = 0; i < 12; ++i) sum[i] = _mm512_set1_ps(static_cast<float>(i));
+  __m512bh const a = (__m512bh)_mm512_set1_epi32(0x3c003c00), b = (__m512bh)_mm512_set1_epi32(0x3b003b00);
+  for (std::size_t r = 0; r < rounds; ++r) {
+    _Pragma("GCC unroll 12") for (int i = 0; i < 12; ++i) sum[i] = _mm512_dpbf16_ps(sum[i], a, b);
+  }
+  __m512 total = sum[0];
+  for (int i = 1; i < 12; ++i) total = _mm512_add_ps(total, sum[i]);
+  float first[16];
+  _mm512_storeu_ps(first, total);
+  return first[0];
+}
+#endif
 
 }  // namespace detail
 
-/// Takes some seconds; the best of several runs counts, because a peak is what nothing disturbs.
+/// The peaks of a host execution space; takes some seconds and 768 MB. The best of several runs counts, because a peak
+/// is what nothing disturbs.
 template <class Exec>
-Peaks measure_peaks(Context<Exec> const& context) {
+requires is_host_execution<Exec> Peaks measure_peaks(Context<Exec> const& context) {
   Peaks peaks;
   auto const threads = static_cast<std::size_t>(context.exec().concurrency());
   float (*kernel)(std::size_t) = detail::fma_baseline;
@@ -59,21 +81,34 @@ Peaks measure_peaks(Context<Exec> const& context) {
     kernel = detail::fma_avx2, lanes = 8, peaks.isa = "avx2";
   if (__builtin_cpu_supports("avx512f")) kernel = detail::fma_avx512, lanes = 16, peaks.isa = "avx512";
 #endif
+  auto const seconds = [](auto const& f) {
+    auto const start = std::chrono::steady_clock::now();
+    f();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   std::size_t const rounds = 2'000'000;
   std::unique_ptr<float[]> const sink(new float[threads]);
-  for (int run = 0; run < 100; ++run) {
-    double const t = seconds([&] {
-      kovos::detail::for_each_task(context, "peak", threads, threads,
-                                   [&](std::size_t task, std::size_t) { sink[task] = kernel(rounds); });
-    });
-    peaks.fma_gflops = std::max(peaks.fma_gflops, 2e-9 * 12 * static_cast<double>(lanes * rounds * threads) / t);
-  }
+  auto const best_gflops = [&](float (*body)(std::size_t), std::size_t operations_per_instruction) {
+    double best = 0;
+    for (int run = 0; run < 100; ++run) {
+      double const t = seconds([&] {
+        detail::for_each_task(context, "kovos::peak", threads, threads,
+                              [&](std::size_t task, std::size_t) { sink[task] = body(rounds); });
+      });
+      best = std::max(best, 1e-9 * 12 * static_cast<double>(operations_per_instruction * rounds * threads) / t);
+    }
+    return best;
+  };
+  peaks.fma_gflops = best_gflops(kernel, 2 * lanes);
+#ifdef KOVOS_HOST_ENGINE_X86
+  if (detail::host_half_kernels()) peaks.half_gflops = best_gflops(detail::dot_of_halves, 64);
+#endif
 
   std::size_t const count = std::size_t{1} << 26, part = count / 64;
   std::unique_ptr<float[]> const a(new float[count]), b(new float[count]), c(new float[count]);
   auto const sweep = [&](auto const& body) {
     return seconds([&] {
-      kovos::detail::for_each_task(context, "bandwidth", threads, 64, [&](std::size_t task, std::size_t) {
+      detail::for_each_task(context, "kovos::bandwidth", threads, 64, [&](std::size_t task, std::size_t) {
         body(a.get() + task * part, b.get() + task * part, c.get() + task * part);
       });
     });
@@ -92,9 +127,4 @@ Peaks measure_peaks(Context<Exec> const& context) {
   return peaks;
 }
 
-inline Json as_json(Peaks const& p) {
-  return {
-      {"fma_gflops", p.fma_gflops}, {"isa", p.isa}, {"copy_gbytes", p.copy_gbytes}, {"triad_gbytes", p.triad_gbytes}};
-}
-
-}  // namespace kovos::bench
+}  // namespace kovos
