@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -17,9 +18,9 @@
 namespace kovos {
 
 /// Listens to Kokkos while it lives: stages (regions), parallel loops and fences, with the time the calling thread
-/// spends in each. A kernel of a device that is not waited for ends when it was started; its time shows in the fence.
-/// Takes the place of a Kokkos Tools library, which hears nothing meanwhile. Kokkos must be initialised.
-/// Throws ConfigError if another one lives.
+/// spends in each. Kokkos waits for the device around each of them while somebody listens, so that loops of a device
+/// show their own time but do not overlap. Takes the place of a Kokkos Tools library, which hears nothing meanwhile.
+/// Kokkos must be initialised. Throws ConfigError if another one lives.
 class Trace {
  public:
   Trace() : start_(Clock::now()) {
@@ -66,8 +67,15 @@ class Trace {
     return one;
   }
 
-  static void begin(char const* name, std::uint32_t, std::uint64_t*) { note(name); }
-  static void end(std::uint64_t) { note(nullptr); }
+  // The id that Kokkos hands from begin to end says whether what began was noted.
+  static void begin(char const* name, std::uint32_t, std::uint64_t* id) {
+    // Kokkos's own waiting because of us.
+    *id = std::string_view(name).starts_with("Kokkos::Tools::invoke_kokkosp_callback") ? 0 : 1;
+    if (*id) note(name);
+  }
+  static void end(std::uint64_t id) {
+    if (id) note(nullptr);
+  }
 
   /// name: of what begins, or nullptr.
   static void note(char const* name) {
