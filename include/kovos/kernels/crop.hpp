@@ -3,6 +3,7 @@
 
 #include <Kokkos_Core.hpp>
 #include <cstddef>
+#include <vector>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
@@ -45,6 +46,17 @@ void add_window(Context<Exec> const& context, DynamicTensor<float, 4, typename E
                       " at (", top, ", ", left, ") leaves a canvas of ", h, " x ", w);
   auto const* const from = window.data();
   auto* const to = canvas.data();
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      std::size_t const rows = window.extent(0) * height;
+      detail::for_each_task(context, "kovos::add_window", detail::workers(context, rows), rows,
+                            [=](std::size_t row, std::size_t) {
+                              float const* const source = from + row * width * c;
+                              float* const target = to + ((row / height * h + top + row % height) * w + left) * c;
+                              for (std::size_t i = 0; i < width * c; ++i) target[i] += source[i];
+                            });
+      return;
+    }
   detail::for_each_index(
       context, "kovos::add_window", window.size(), KOKKOS_LAMBDA(std::size_t index) {
         std::size_t const column = index / c % width;
@@ -77,6 +89,21 @@ void blend_windows_with_global(Context<Exec> const& context,
                       " pixels every ", stride, " do not fit ", h, " x ", w);
   auto* const to = x.data();
   auto const* const global = y.data();
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      std::vector<float> along(w * c);
+      for (std::size_t i = 0; i < w * c; ++i) along[i] = static_cast<float>(window_coverage(i / c, w, window, stride));
+      std::size_t const rows = x.extent(0) * h;
+      detail::for_each_task(context, "kovos::blend_windows_with_global", detail::workers(context, rows), rows,
+                            [&](std::size_t row, std::size_t) {
+                              auto const down = static_cast<float>(window_coverage(row % h, h, window, stride));
+                              float* const line = to + row * w * c;
+                              float const* const other = global + row * w * c;
+                              for (std::size_t i = 0; i < w * c; ++i)
+                                line[i] = (line[i] / (down * along[i]) + other[i]) * 0.5f;
+                            });
+      return;
+    }
   detail::for_each_index(
       context, "kovos::blend_windows_with_global", x.size(), KOKKOS_LAMBDA(std::size_t index) {
         std::size_t const count =

@@ -47,6 +47,25 @@ void update_argmax(Context<Exec> const& context, DynamicTensor<float, 2, typenam
   auto const* const from = x.data();
   auto* const top = best.data();
   auto* const which = label.data();
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      // So many positions that best and label stay in the first-level cache while rows pass.
+      std::size_t const run = 2048, tasks = (positions + run - 1) / run;
+      detail::for_each_task(context, "kovos::update_argmax", detail::workers(context, tasks), tasks,
+                            [=](std::size_t task, std::size_t) {
+                              std::size_t const last = std::min(positions, (task + 1) * run);
+                              for (std::size_t t = 0; t < count; ++t) {
+                                float const* const row = from + t * positions;
+                                auto const index = static_cast<std::int32_t>(first + t);
+                                for (std::size_t p = task * run; p < last; ++p) {
+                                  bool const more = row[p] > top[p];
+                                  top[p] = more ? row[p] : top[p];
+                                  which[p] = more ? index : which[p];
+                                }
+                              }
+                            });
+      return;
+    }
   detail::for_each_index(
       context, "kovos::update_argmax", positions, KOKKOS_LAMBDA(std::size_t p) {
         for (std::size_t t = 0; t < count; ++t)

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "kovos/core/error.hpp"
@@ -81,20 +82,41 @@ auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typen
   auto* const to = y.data();
   if constexpr (is_host_execution<Exec>)
     if (detail::uses_host_engine(context)) {
-      // A row at a time: the taps along it are the same for all rows.
+      // Rows of x are interpolated along themselves once, not once for each row of y that lies between them.
       std::vector<detail::LinearTap> columns(width);
       for (std::size_t j = 0; j < width; ++j) columns[j] = detail::linear_tap(j, w, width, alignment);
-      auto const* const taps = columns.data();
-      detail::for_each_task(context, "kovos::resize_bilinear", detail::workers(context, n * height), n * height,
-                            [=](std::size_t row, std::size_t) {
-                              auto const ty = detail::linear_tap(row % height, h, height, alignment);
-                              float const* const top = from + (row / height * h + ty.first) * w * c;
-                              float const* const bottom = from + (row / height * h + ty.second) * w * c;
-                              float* out = to + row * width * c;
-                              for (std::size_t j = 0; j < width; ++j)
-                                for (std::size_t i = 0; i < c; ++i)
-                                  *out++ = detail::interpolate(top, bottom, taps[j], ty.weight, c, i);
-                            });
+      std::size_t const band = std::clamp<std::size_t>(65536 / std::max<std::size_t>(1, width * c), 1, height),
+                        bands = (height + band - 1) / band;
+      std::size_t const threads = detail::workers(context, n * bands), row_size = width * c;
+      auto const scratch = context.template tensor<float>(threads, 2 * row_size);
+      detail::for_each_task(
+          context, "kovos::resize_bilinear", threads, n * bands, [&](std::size_t task, std::size_t worker) {
+            float const* const map = from + task / bands * h * w * c;
+            float* top = scratch.data() + worker * 2 * row_size;
+            float* bottom = top + row_size;
+            std::size_t top_row = h, bottom_row = h;  // which rows of x they hold; h: none
+            auto const along = [&](std::size_t row, float* out) {
+              float const* const line = map + row * w * c;
+              for (auto const& tap : columns)
+                for (std::size_t i = 0; i < c; ++i)
+                  *out++ = (1 - tap.weight) * line[tap.first * c + i] + tap.weight * line[tap.second * c + i];
+            };
+            std::size_t const first = task % bands * band;
+            for (std::size_t row = first; row < std::min(first + band, height); ++row) {
+              auto const ty = detail::linear_tap(row, h, height, alignment);
+              if (ty.first != top_row) {
+                if (ty.first == bottom_row) {
+                  std::swap(top, bottom);
+                  std::swap(top_row, bottom_row);
+                } else {
+                  along(top_row = ty.first, top);
+                }
+              }
+              if (ty.second != bottom_row) along(bottom_row = ty.second, bottom);
+              float* const out = to + (task / bands * height + row) * row_size;
+              for (std::size_t i = 0; i < row_size; ++i) out[i] = (1 - ty.weight) * top[i] + ty.weight * bottom[i];
+            }
+          });
       return y;
     }
   detail::for_each_index(

@@ -19,6 +19,9 @@
 #include "kovos/core/image.hpp"
 #include "kovos/core/profiling.hpp"
 #include "kovos/io/checkpoint_file.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/reduction.hpp"
 #include "kovos/kernels/resize_u8.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
@@ -134,28 +137,46 @@ class CatSeg {
     return result;
   }
 
-  /// Goes through the classes a tile at a time, so that memory does not grow with their number.
+  /// Goes through the classes a tile at a time, so that memory does not grow with their number. Classes that no view
+  /// computed have score 0 and are not resized.
   void choose_labels(Views<memory_space> const& views, std::vector<ClassLogits<memory_space>> const& logits,
                      Words const& words, std::size_t height, std::size_t width, SegmentOptions const& options,
                      Segmentation& result) const {
-    std::size_t const classes = words.names.size();
     std::size_t const pixels = height * width;
+    std::vector<std::size_t> present;
+    for (auto const& view : logits) present.insert(present.end(), view.classes.begin(), view.classes.end());
+    std::sort(present.begin(), present.end());
+    present.erase(std::unique(present.begin(), present.end()), present.end());
     auto const best = context_.template tensor<float>(pixels);
-    auto const label = context_.template tensor<std::int32_t>(pixels);
+    auto const label = context_.template tensor<std::int32_t>(pixels);  // index into present
     fill(context_, best, -1.0f);
     fill(context_, label, std::int32_t{0});
-    if (options.keep_scores)
-      result.scores = Tensor<float, dynamic_extents<3>>(dynamic_extents<3>(classes, height, width));
+    if (options.keep_scores) {
+      result.scores = Tensor<float, dynamic_extents<3>>(dynamic_extents<3>(words.names.size(), height, width));
+      std::fill_n(result.scores.data(), result.scores.size(), 0.0f);
+    }
     // Tiles of about 64 MB at the picture's own size.
     std::size_t const tile = std::clamp<std::size_t>((std::size_t{1} << 24) / pixels, 1, 16);
-    for (std::size_t first = 0; first < classes; first += tile) {
-      std::size_t const count = std::min(tile, classes - first);
-      auto const scores =
-          merge_views(context_, views, logits, first, count, height, width).reshape(dynamic_extents<2>(count, pixels));
+    for (std::size_t first = 0; first < present.size(); first += tile) {
+      std::size_t const count = std::min(tile, present.size() - first);
+      auto const scores = context_.template tensor<float>(count, pixels);
+      std::size_t const* const classes = present.data() + first;
+      // Neighbours in the list are merged together, unless each core takes a class of its own.
+      bool const apart = detail::runs_side_by_side(context_, count);
+      std::vector<std::size_t> runs{0};
+      for (std::size_t t = 1; t <= count; ++t)
+        if (apart || t == count || classes[t] != classes[t - 1] + 1) runs.push_back(t);
+      detail::for_each_alone(context_, "kovos::labels", runs.size() - 1, [&](Context<Exec> const& c, std::size_t task) {
+        std::size_t const from = runs[task], size = runs[task + 1] - from;
+        assign(c, scores.slice(from, size),
+               merge_views(c, views, logits, classes[from], size, height, width)
+                   .reshape(dynamic_extents<2>(size, pixels)));
+      });
       update_argmax(context_, scores, first, best, label);
       if (options.keep_scores) {
         auto const host = to_host(context_, scores);
-        std::copy_n(host.data(), host.size(), result.scores.data() + first * pixels);
+        for (std::size_t t = 0; t < count; ++t)
+          std::copy_n(host.data() + t * pixels, pixels, result.scores.data() + classes[t] * pixels);
       }
     }
     auto const host_best = to_host(context_, best);
@@ -164,7 +185,7 @@ class CatSeg {
     result.confidence.assign(host_best.data(), host_best.data() + pixels);
     result.labels = {height, width, std::vector<std::uint16_t>(pixels)};
     std::transform(host_label.data(), host_label.data() + pixels, result.labels.labels.begin(),
-                   [](std::int32_t l) { return static_cast<std::uint16_t>(l); });
+                   [&](std::int32_t l) { return static_cast<std::uint16_t>(present[static_cast<std::size_t>(l)]); });
   }
 
   Network network_;
