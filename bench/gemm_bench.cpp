@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "common/measure.hpp"
 #include "common/table.hpp"
 #include "kovos/kernels/engine/peaks.hpp"
 #include "kovos/kernels/gemm.hpp"

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/measure.hpp"
 #include "common/table.hpp"
 #include "kovos/kernels/engine/peaks.hpp"
 #include "kovos/segmentation/any_model.hpp"

@@ -308,7 +308,7 @@ void print_table(Json const& results) {
   }
 }
 
-/// The settings are those of weights/cat_seg.json and weights/clip_96.json, and the authors' for ViT-B/16.
+/// The settings are those of weights/cat_seg_144.json and weights/clip_96.json, and the authors' for ViT-B/16.
 Json run_case(std::string const& name, Plan const& plan) {
   auto const batch = [&](std::size_t usual) { return plan.batch > 0 ? plan.batch : usual; };
   AdamWConfig const pretraining{.learning_rate = 1.5e-3, .beta2 = 0.98, .epsilon = 1e-6, .max_gradient_norm = 1};

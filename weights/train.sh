@@ -24,18 +24,19 @@ run() {  # name, flags
 started=$SECONDS
 run clip_96 --config weights/clip_96.json
 run clip_144 --config weights/clip_144.json --set "initial=$output/clip_96/model.safetensors"
-run cat_seg --config weights/cat_seg.json --set "initial=$output/clip_144/model.safetensors" --bf16-model
-run restart --config weights/cat_seg_restart.json --set "initial=$output/cat_seg/model.safetensors" --bf16-model
+run cat_seg_144 --config weights/cat_seg_144.json --set "initial=$output/clip_144/model.safetensors" --bf16-model
+run cat_seg_144_restart --config weights/cat_seg_144_restart.json --set "initial=$output/cat_seg_144/model.safetensors" --bf16-model
+run cat_seg_192 --config weights/cat_seg_192.json --set "initial=$output/cat_seg_144_restart/model.safetensors" --bf16-model
 echo "train: $(((SECONDS - started) / 60)) minutes"
 # A step with CLIP frozen puts a pre-trained one into a file that evaluate takes.
-for clip in clip_96 clip_144; do
-  run "raw_$clip" --config weights/cat_seg.json \
+for clip in clip_96 clip_144; do  # at 192 pixels, as the default
+  run "raw_$clip" --config weights/cat_seg_192.json \
     --set "initial=$output/$clip/model.safetensors" fine_tuning=frozen steps=1 batch_size=1 validation_pictures=1
 done
 echo "train: benchmark"
-"$kovos" evaluate --model "$output/restart/model.safetensors"
+"$kovos" evaluate --model "$output/cat_seg_192/model.safetensors"
 for clip in clip_96 clip_144; do
   echo "train: benchmark, raw cost volume of $clip"
   "$kovos" evaluate --model "$output/raw_$clip/model.safetensors" --raw-cost-volume
 done
-echo "train: weights  $output/restart/model.safetensors"
+echo "train: weights  $output/cat_seg_192/model.safetensors"

@@ -28,7 +28,7 @@ struct SceneArguments {
   std::string split = "benchmark";
   std::optional<std::uint64_t> count;
   std::uint64_t first = 0;
-  std::size_t side = 144;
+  std::size_t side = 192;
   bool force = false;
 };
 

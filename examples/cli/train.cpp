@@ -25,6 +25,7 @@
 namespace kovos::cli {
 
 extern template int train<cat_seg_scenes>(TrainingRun const&);
+extern template int train<cat_seg_scenes_144>(TrainingRun const&);
 extern template int train<cat_seg_tiny>(TrainingRun const&);
 extern template int train<cat_seg_vit_b16>(TrainingRun const&);
 extern template int train<cat_seg_vit_l14_336>(TrainingRun const&);
@@ -111,11 +112,12 @@ int run(Arguments const& a) {
 
   auto const& name = run.config.model;
   if (name == preset_name<cat_seg_scenes>) return train<cat_seg_scenes>(run);
+  if (name == preset_name<cat_seg_scenes_144>) return train<cat_seg_scenes_144>(run);
   if (name == preset_name<cat_seg_tiny>) return train<cat_seg_tiny>(run);
   if (name == preset_name<cat_seg_vit_b16>) return train<cat_seg_vit_b16>(run);
   if (name == preset_name<cat_seg_vit_l14_336>) return train<cat_seg_vit_l14_336>(run);
   fail<ConfigError>("\"model\" is ", detail::in_quotes(name),
-                    ", expected cat_seg_vit_b16, cat_seg_vit_l14_336, cat_seg_scenes or cat_seg_tiny");
+                    ", expected cat_seg_vit_b16, cat_seg_vit_l14_336, cat_seg_scenes, cat_seg_scenes_144 or cat_seg_tiny");
 }
 
 }  // namespace

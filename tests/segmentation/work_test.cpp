@@ -39,6 +39,12 @@ TEST_CASE("stages of the released model, counted once more by hand") {
   double const block = 4 * product(pixels, 128, 128) + 2 * product(pixels, 128, 512) + 2 * product(pixels, 144, 128);
   CHECK(work_of(work, "spatial aggregation").operations ==
         doctest::Approx(4 * (classes * block + 2 * product(pixels, 128, 128))).epsilon(1e-12));
+  // Up to 48 and 96 pixels, each time as 2 x 2 taps per pixel, a second convolution, then one output channel.
+  double const decoder = product(48 * 48, 4 * 128, 64) + product(48 * 48, 9 * 64, 64) + product(96 * 96, 4 * 64, 32) +
+                         product(96 * 96, 9 * 32, 32) + product(96 * 96, 9 * 32, 1);
+  double const decoder_guidance = product(48 * 48, 9 * 256, 32) + product(48 * 48, 9 * 32, 64) +
+                                  product(96 * 96, 9 * 128, 16) + product(96 * 96, 9 * 16, 32);
+  CHECK(work_of(work, "decoder").operations == doctest::Approx(classes * decoder + decoder_guidance).epsilon(1e-12));
   CHECK(work_of(work, "labels").operations == 0);
   CHECK(work_of(work, "no such stage").operations == 0);
 }

@@ -78,19 +78,30 @@ inline constexpr CatSegConfig cat_seg_tiny{
 /// its CLIP first was, as the released models are. It is shown the whole picture; their windows would only repeat it.
 inline constexpr CatSegConfig cat_seg_scenes{
     .clip = clip_scenes,
-    .clip_resolution = 144,
+    .clip_resolution = 192,
     .hooked_blocks = {2, 4},
     .decoder_guidance_dims = {48, 24},
     .decoder_guidance_proj_dims = {16, 8},
     .decoder_dims = {32, 16},
     .hidden_dim = 64,
-    .window_size = 6,
-    .shift_size = 3,
+    .window_size = 8,
+    .shift_size = 4,
     .appearance_guidance_dim = 32,
     .text_guidance_dim = 32,
     .pad_len = 128,
     .test = {
-        .short_edge = 144, .longest_edge = 576, .canvas = 144, .window = 144, .stride = 144, .size_divisibility = 16}};
+        .short_edge = 192, .longest_edge = 768, .canvas = 192, .window = 192, .stride = 192, .size_divisibility = 16}};
+
+/// The same at the lower resolution at which the training of its head begins.
+inline constexpr CatSegConfig cat_seg_scenes_144 = [] {
+  auto c = cat_seg_scenes;
+  c.clip_resolution = 144;
+  c.window_size = 6;
+  c.shift_size = 3;
+  c.test.short_edge = c.test.canvas = c.test.window = c.test.stride = 144;
+  c.test.longest_edge = 576;
+  return c;
+}();
 
 /// How programs call a configuration; "custom" unless it is one of the presets above.
 template <CatSegConfig Config>
@@ -103,6 +114,8 @@ template <>
 inline constexpr std::string_view preset_name<cat_seg_tiny> = "cat_seg_tiny";
 template <>
 inline constexpr std::string_view preset_name<cat_seg_scenes> = "cat_seg_scenes";
+template <>
+inline constexpr std::string_view preset_name<cat_seg_scenes_144> = "cat_seg_scenes_144";
 
 /// Fails to compile with a sentence if the numbers do not fit together.
 template <CatSegConfig Config>

@@ -84,10 +84,9 @@ inline std::vector<StageWork> segment_work(CatSegConfig const& c, std::size_t cl
 
   double decoder = 0, decoder_guidance = 0, in = h, side = 1;
   for (std::size_t i = 0; i < 2; ++i) {
-    double const plain = in - joined[i];
-    decoder += side * pixels * in * plain * 4;  // transposed convolution
     side *= 4;
-    decoder += side * pixels * 9 * (plain * out[i] + out[i] * out[i]);
+    // The transposed convolution and the one behind it are one of 2 x 2 pixels; then a second one.
+    decoder += side * pixels * (4 * in * out[i] + 9 * out[i] * out[i]);
     decoder_guidance += side * pixels * 9 * (guide[i] * joined[i] + joined[i] * out[i]);
     in = out[i];
   }
