@@ -82,13 +82,23 @@ auto merge_views(Context<Exec> const& context, Views<typename Exec::memory_space
   auto const& test = views.geometry;
   // Probabilities of one view on its own grid.
   auto const tile = [&](ClassLogits<typename Exec::memory_space> const& view) {
-    Tensor<std::int32_t, dynamic_extents<1>> rows(dynamic_extents<1>{count});
-    for (std::size_t t = 0; t < count; ++t) {
+    auto const find = [&](std::size_t t) {
       auto const at = std::lower_bound(view.classes.begin(), view.classes.end(), first + t);
-      rows(t) =
-          at != view.classes.end() && *at == first + t ? static_cast<std::int32_t>(at - view.classes.begin()) : -1;
-    }
-    auto const z = gather_rows(context, view.logits, to_device(context, rows), -100.0f);
+      return at != view.classes.end() && *at == first + t ? static_cast<std::int32_t>(at - view.classes.begin()) : -1;
+    };
+    auto const rows = [&] {
+      if constexpr (is_host_execution<Exec>) {
+        // Of the workspace: one of several callers side by side must not free memory of Kokkos, which waits for all.
+        auto const indices = context.template tensor<std::int32_t>(count);
+        for (std::size_t t = 0; t < count; ++t) indices.data()[t] = find(t);
+        return indices;
+      } else {
+        Tensor<std::int32_t, dynamic_extents<1>> const indices(dynamic_extents<1>{count});
+        for (std::size_t t = 0; t < count; ++t) indices.data()[t] = find(t);
+        return to_device(context, indices);
+      }
+    }();
+    auto const z = gather_rows(context, view.logits, rows, -100.0f);
     return z.reshape(dynamic_extents<4>(count, z.extent(1), z.extent(2), 1));
   };
   if (views.mode == WindowMode::whole) {
