@@ -19,10 +19,10 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 scripts/bootstrap.sh
 if [ ! -e "$build/build.ninja" ]; then
   echo "demo: configuring $build"
-  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="${CXX:-g++}" -DKOVOS_TOOL_TRAINING=OFF \
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="${CXX:-g++}" -DKOVOS_TOOL_ALL=OFF \
     -DKOVOS_ENABLE_TESTS=OFF -DKOVOS_ENABLE_BENCHMARKS=OFF >/dev/null
 fi
-echo "demo: building the tool, without training"
+echo "demo: building the tool with what this needs of it"
 cmake --build "$build" -j "$jobs" --target kovos_tool
 kovos=$build/bin/kovos
 weights=()

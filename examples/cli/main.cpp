@@ -30,16 +30,16 @@ int run(int argc, char** argv) {
   Machine machine;
   Action action;
   add_segment(app, machine, action);
+  add_evaluate(app, machine, action);
+  add_scenes(app, action);
+#ifdef KOVOS_TOOL_ALL
+  add_train(app, machine, action);
   add_classify(app, machine, action);
+  add_plan(app, machine, action);
   add_inspect(app, action);
   add_convert(app, action);
-#ifdef KOVOS_TOOL_TRAINING
-  add_train(app, machine, action);
-#endif
-  add_evaluate(app, machine, action);
-  add_plan(app, machine, action);
   add_info(app, action);
-  add_scenes(app, action);
+#endif
   try {
     app.parse(argc, argv);
   } catch (CLI::ParseError const& error) {
