@@ -116,8 +116,9 @@ int run(Arguments const& a) {
   if (name == preset_name<cat_seg_tiny>) return train<cat_seg_tiny>(run);
   if (name == preset_name<cat_seg_vit_b16>) return train<cat_seg_vit_b16>(run);
   if (name == preset_name<cat_seg_vit_l14_336>) return train<cat_seg_vit_l14_336>(run);
-  fail<ConfigError>("\"model\" is ", detail::in_quotes(name),
-                    ", expected cat_seg_vit_b16, cat_seg_vit_l14_336, cat_seg_scenes, cat_seg_scenes_144 or cat_seg_tiny");
+  fail<ConfigError>(
+      "\"model\" is ", detail::in_quotes(name),
+      ", expected cat_seg_vit_b16, cat_seg_vit_l14_336, cat_seg_scenes, cat_seg_scenes_144 or cat_seg_tiny");
 }
 
 }  // namespace
