@@ -167,8 +167,8 @@ TEST_CASE("conv2d_part and upsample_conv2d: transposed convolution, guidance bes
 
       auto const up_of_nothing = conv_transpose2d(context, zeros, up, bias);
       auto const shared = conv2d_part(context, up_of_nothing, w, 0, 1, conv2d_part(context, guidance, w, c.mid, 1));
-      auto const y = upsample_conv2d(context, x, up, w, shared);
-      auto const alone = upsample_conv2d(context, x, up, w);
+      auto const y = upsample_conv2d(context, x, compose_upsampling(context, up, w), shared);
+      auto const alone = upsample_conv2d(context, x, compose_upsampling(context, up, w));
       context.fence();
       CAPTURE(m.channels);
       CAPTURE(c.out);
@@ -187,16 +187,16 @@ TEST_CASE("upsample_conv2d keeps what it composed of constant weights, and compo
   auto const x = random_tensor<float>(1, 1, 1, 4, 5, 8);
   auto const up = random_tensor<float>(2, 1, 8, 6, 2, 2);
   auto const w = random_tensor<float>(3, 1, 16, 6, 3, 3);
-  auto const before = upsample_conv2d(context, x, up, w);
+  auto const before = upsample_conv2d(context, x, compose_upsampling(context, up, w));
   CHECK(context.packed().bytes() == 0);
   for (std::size_t i = 0; i < w.size(); ++i) w.data()[i] *= 2;
-  auto const doubled = upsample_conv2d(context, x, up, w);
+  auto const doubled = upsample_conv2d(context, x, compose_upsampling(context, up, w));
   for (std::size_t i = 0; i < before.size(); ++i) CHECK(doubled.data()[i] == 2 * before.data()[i]);
   context.packed().declare_constant(w.data(), w.size() * sizeof(float), w.owner());
-  auto const kept = upsample_conv2d(context, x, up, w);
+  auto const kept = upsample_conv2d(context, x, compose_upsampling(context, up, w));
   auto const bytes = context.packed().bytes();
   CHECK(bytes >= 16 * 16 * 8 * sizeof(float));
-  auto const again = upsample_conv2d(context, x, up, w);
+  auto const again = upsample_conv2d(context, x, compose_upsampling(context, up, w));
   CHECK(context.packed().bytes() == bytes);
   for (std::size_t i = 0; i < before.size(); ++i) {
     CHECK(kept.data()[i] == doubled.data()[i]);
@@ -236,19 +236,22 @@ TEST_CASE("convolutions and pooling name what does not fit") {
 
   auto const up = random_tensor<float>(1, 1, 3, 6, 2, 2);
   auto const both = [&](auto const& first, auto const& second, DynamicTensor<float, 4> const& shared = {}) {
-    return message_of<ShapeError>([&] { upsample_conv2d(context, x, first, second, shared); });
+    return message_of<ShapeError>(
+        [&] { upsample_conv2d(context, x, compose_upsampling(context, first, second), shared); });
   };
   auto const behind = random_tensor<float>(1, 1, 7, 6, 3, 3);
   CHECK(both(random_tensor<float>(1, 1, 4, 6, 2, 2), behind) ==
         "[upsample_conv2d] the last extent of x is 3, expected 4");
   CHECK(both(random_tensor<float>(1, 1, 3, 6, 2, 3), behind) ==
-        "[upsample_conv2d] up must have kernels of 2 x 2, got 2 x 3");
+        "[compose_upsampling] up must have kernels of 2 x 2, got 2 x 3");
   CHECK(both(up, random_tensor<float>(1, 1, 7, 6, 3, 1)) ==
-        "[upsample_conv2d] weight must have kernels of 3 x 3, got 3 x 1");
+        "[compose_upsampling] weight must have kernels of 3 x 3, got 3 x 1");
   CHECK(both(up, random_tensor<float>(1, 1, 7, 5, 3, 3)) ==
-        "[upsample_conv2d] up gives 6 channels, weight takes only 5");
+        "[compose_upsampling] up gives 6 channels, weight takes only 5");
   CHECK(both(up, behind, random_tensor<float>(1, 1, 1, 8, 9, 7)) ==
         "[upsample_conv2d] shared.extent(2) is 9, expected 10");
+  CHECK(message_of<ShapeError>([&] { upsample_conv2d(context, x, random_tensor<float>(1, 1, 3, 7, 3, 2, 2)); }) ==
+        "[upsample_conv2d] the weight is [3, 7, 3, 2, 2], expected [4, O, C, 2, 2] from compose_upsampling");
   auto const transposed = [&](auto const& weight, auto const& bias, DynamicTensor<float, 4> const& guidance = {}) {
     return message_of<ShapeError>([&] { conv_transpose2d(context, x, weight, bias, guidance); });
   };

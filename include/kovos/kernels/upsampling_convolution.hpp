@@ -18,57 +18,12 @@ namespace kovos {
 
 namespace detail {
 
-/// A transposed convolution (kernel = stride = 2) and the 3 x 3 convolution behind it as one linear map: the output
-/// pixel (2 i + a, 2 j + b) sees the input pixels (i + a - 1, j + b - 1) ... (i + a, j + b).
-/// up: [C, M, 2, 2], weight: [O, M' >= M, 3, 3] -> [4, O, C, 2, 2], the four (a, b) in order. It is kept as long as the
-/// weights live if they are declared constant.
-template <class Exec, class U, class W>
-DynamicTensor<float, 1, typename Exec::memory_space> composed_upsampling(Context<Exec> const& context, U const& up,
-                                                                         W const& weight) {
-  std::size_t const in_c = up.extent(0), mid_c = up.extent(1), out_c = weight.extent(0), all_c = weight.extent(1);
-  std::size_t const size = 16 * out_c * in_c;
-  auto const compose = [&](auto const& composed) {
-    auto* const to = composed.data();
-    auto const* const u = up.data();
-    auto const* const w = weight.data();
-    for_each_index(
-        context, "kovos::composed_upsampling", out_c * in_c, KOKKOS_LAMBDA(std::size_t index) {
-          std::size_t const o = index / in_c, k = index % in_c;
-          float sum[16] = {};  // [a, b, dy, dx]
-          for (std::size_t m = 0; m < mid_c; ++m)
-            for (std::size_t a = 0; a < 2; ++a)
-              for (std::size_t b = 0; b < 2; ++b)
-                for (std::size_t v = 0; v < 3; ++v)
-                  for (std::size_t h = 0; h < 3; ++h) {
-                    // In the upsampled map tap (v, h) of pixel (2 i + a, 2 j + b) is (2 i + a + v - 1, ...): with
-                    // y = a + v + 1 that is row y % 2 of the block of input pixel i + y / 2 - 1.
-                    std::size_t const y = a + v + 1, x = b + h + 1;
-                    std::size_t const dy = y / 2 - a, dx = x / 2 - b;
-                    sum[((a * 2 + b) * 2 + dy) * 2 + dx] +=
-                        static_cast<float>(w[((o * all_c + m) * 3 + v) * 3 + h]) *
-                        static_cast<float>(u[((k * mid_c + m) * 2 + y % 2) * 2 + x % 2]);
-                  }
-          for (std::size_t phase = 0; phase < 4; ++phase)
-            for (std::size_t tap = 0; tap < 4; ++tap)
-              to[((phase * out_c + o) * in_c + k) * 4 + tap] = sum[phase * 4 + tap];
-        });
-  };
-  auto const composed = context.packed().template get<float>(
-      {weight.data(),
-       {reinterpret_cast<std::uintptr_t>(up.data()), in_c, mid_c, out_c, all_c, composed_with_upsampling}},
-      size, [&] { return context.template tensor<float>(size); }, compose);
-  // What is kept is as constant as what it was made of, and may be packed once as well.
-  if (context.packed().is_constant(weight.data()) && !context.packed().is_constant(composed.data()))
-    context.packed().declare_constant(composed.data(), size * sizeof(float), composed.owner());
-  return composed;
-}
-
 #ifdef KOVOS_HOST_ENGINE
 
 template <class E, class Kernels, class Exec>
 void upsample_conv2d_host(Context<Exec> const& context, Kernels const& kernels,
                           DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                          DynamicTensor<float, 1, typename Exec::memory_space> const& composed, float const* shared,
+                          DynamicTensor<float, 5, typename Exec::memory_space> const& composed, float const* shared,
                           DynamicTensor<float, 4, typename Exec::memory_space> const& y) {
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3), out_c = y.extent(3);
   std::array<DynamicTensor<E, 1, typename Exec::memory_space>, 4> packed;
@@ -117,27 +72,76 @@ void upsample_conv2d_host(Context<Exec> const& context, Kernels const& kernels,
 
 }  // namespace detail
 
+/// A transposed convolution (kernel = stride = 2) and the 3 x 3 convolution behind it as one linear map: the output
+/// pixel (2 i + a, 2 j + b) sees the input pixels (i + a - 1, j + b - 1) ... (i + a, j + b).
+/// up: [C, M, 2, 2], weight: [O, M' >= M, 3, 3], of which the first M channels are used -> [4, O, C, 2, 2], the four
+/// (a, b) in order. Kept as long as the weights live if they are declared constant. Throws ShapeError if the extents
+/// disagree.
+template <class Exec, class U, class W>
+DynamicTensor<float, 5, typename Exec::memory_space> compose_upsampling(Context<Exec> const& context, U const& up,
+                                                                        W const& weight) {
+  static_assert(U::rank() == 4 && W::rank() == 4,
+                "kovos::compose_upsampling: up must be [C, M, 2, 2] and weight [O, M', 3, 3]");
+  require<ShapeError>(up.extent(2) == 2 && up.extent(3) == 2,
+                      "[compose_upsampling] up must have kernels of 2 x 2, got ", up.extent(2), " x ", up.extent(3));
+  require<ShapeError>(weight.extent(2) == 3 && weight.extent(3) == 3,
+                      "[compose_upsampling] weight must have kernels of 3 x 3, got ", weight.extent(2), " x ",
+                      weight.extent(3));
+  require<ShapeError>(up.extent(1) <= weight.extent(1), "[compose_upsampling] up gives ", up.extent(1),
+                      " channels, weight takes only ", weight.extent(1));
+  std::size_t const in_c = up.extent(0), mid_c = up.extent(1), out_c = weight.extent(0), all_c = weight.extent(1);
+  std::size_t const size = 16 * out_c * in_c;
+  auto const compose = [&](auto const& composed) {
+    auto* const to = composed.data();
+    auto const* const u = up.data();
+    auto const* const w = weight.data();
+    detail::for_each_index(
+        context, "kovos::compose_upsampling", out_c * in_c, KOKKOS_LAMBDA(std::size_t index) {
+          std::size_t const o = index / in_c, k = index % in_c;
+          float sum[16] = {};  // [a, b, dy, dx]
+          for (std::size_t m = 0; m < mid_c; ++m)
+            for (std::size_t a = 0; a < 2; ++a)
+              for (std::size_t b = 0; b < 2; ++b)
+                for (std::size_t v = 0; v < 3; ++v)
+                  for (std::size_t h = 0; h < 3; ++h) {
+                    // In the upsampled map tap (v, h) of pixel (2 i + a, 2 j + b) is (2 i + a + v - 1, ...): with
+                    // y = a + v + 1 that is row y % 2 of the block of input pixel i + y / 2 - 1.
+                    std::size_t const y = a + v + 1, x = b + h + 1;
+                    std::size_t const dy = y / 2 - a, dx = x / 2 - b;
+                    sum[((a * 2 + b) * 2 + dy) * 2 + dx] +=
+                        static_cast<float>(w[((o * all_c + m) * 3 + v) * 3 + h]) *
+                        static_cast<float>(u[((k * mid_c + m) * 2 + y % 2) * 2 + x % 2]);
+                  }
+          for (std::size_t phase = 0; phase < 4; ++phase)
+            for (std::size_t tap = 0; tap < 4; ++tap)
+              to[((phase * out_c + o) * in_c + k) * 4 + tap] = sum[phase * 4 + tap];
+        });
+  };
+  auto const composed = context.packed().template get<float>(
+      {weight.data(),
+       {reinterpret_cast<std::uintptr_t>(up.data()), in_c, mid_c, out_c, all_c, detail::composed_with_upsampling}},
+      size, [&] { return context.template tensor<float>(size); }, compose);
+  // What is kept is as constant as what it was made of, and may be packed once as well.
+  if (context.packed().is_constant(weight.data()) && !context.packed().is_constant(composed.data()))
+    context.packed().declare_constant(composed.data(), size * sizeof(float), composed.owner());
+  return composed.reshape(dynamic_extents<5>(4, out_c, in_c, 2, 2));
+}
+
 /// conv2d_part(conv_transpose2d(x, up), weight, 0, 1, shared) without the map between them: less than half of its
 /// multiply-adds. The bias of the transposed convolution is not added: what it contributes is the same for all samples
 /// and belongs into `shared`.
-/// x: [N, H, W, C], up: [C, M, 2, 2], weight: [O, M' >= M, 3, 3], of which the first M channels are used,
-/// shared: [1, 2 H, 2 W, O] or empty -> [N, 2 H, 2 W, O]. Throws ShapeError if the extents disagree.
-template <class Exec, class U, class W>
+/// x: [N, H, W, C], composed: [4, O, C, 2, 2] from compose_upsampling(up, weight), shared: [1, 2 H, 2 W, O] or empty ->
+/// [N, 2 H, 2 W, O]. Throws ShapeError if the extents disagree.
+template <class Exec>
 auto upsample_conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                     U const& up, W const& weight,
+                     DynamicTensor<float, 5, typename Exec::memory_space> const& composed,
                      DynamicTensor<float, 4, typename Exec::memory_space> const& shared = {}) {
-  static_assert(U::rank() == 4 && W::rank() == 4,
-                "kovos::upsample_conv2d: up must be [C, M, 2, 2] and weight [O, M', 3, 3]");
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
-  std::size_t const out_c = weight.extent(0);
-  require_extent("upsample_conv2d", "the last extent of x", c, up.extent(0));
-  require<ShapeError>(up.extent(2) == 2 && up.extent(3) == 2, "[upsample_conv2d] up must have kernels of 2 x 2, got ",
-                      up.extent(2), " x ", up.extent(3));
-  require<ShapeError>(weight.extent(2) == 3 && weight.extent(3) == 3,
-                      "[upsample_conv2d] weight must have kernels of 3 x 3, got ", weight.extent(2), " x ",
-                      weight.extent(3));
-  require<ShapeError>(up.extent(1) <= weight.extent(1), "[upsample_conv2d] up gives ", up.extent(1),
-                      " channels, weight takes only ", weight.extent(1));
+  std::size_t const out_c = composed.extent(1);
+  require_extent("upsample_conv2d", "the last extent of x", c, composed.extent(2));
+  require<ShapeError>(composed.extent(0) == 4 && composed.extent(3) == 2 && composed.extent(4) == 2,
+                      "[upsample_conv2d] the weight is ", composed.extents().to_string(),
+                      ", expected [4, O, C, 2, 2] from compose_upsampling");
   if (!shared.empty()) {
     require_extent("upsample_conv2d", "shared.extent(0)", shared.extent(0), 1);
     require_extent("upsample_conv2d", "shared.extent(1)", shared.extent(1), 2 * height);
@@ -146,7 +150,6 @@ auto upsample_conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typen
   }
   auto y = context.template tensor<float>(n, 2 * height, 2 * width, out_c);
   if (y.size() == 0) return y;
-  auto const composed = detail::composed_upsampling(context, up, weight);
 #ifdef KOVOS_HOST_ENGINE
   if (detail::uses_host_engine(context)) {
     if (auto const* const half = detail::half_kernels(context))

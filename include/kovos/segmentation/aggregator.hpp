@@ -190,12 +190,12 @@ class Aggregator {
     observe("agg.dec_guidance1", guidance_1);
     result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
     if constexpr (C::in_place) {
-      auto const projected_0 = decoder1.project_guidance(context, guidance_0);
-      auto const projected_1 = decoder2.project_guidance(context, guidance_1);
+      auto const prepared_0 = decoder1.prepare(context, guidance_0);
+      auto const prepared_1 = decoder2.prepare(context, guidance_1);
       for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
-        auto const y = decoder1.with_projected(c, x.slice(first, count), projected_0);  // [t, 2 S, 2 S, d0]
+        auto const y = decoder1.with_prepared(c, x.slice(first, count), prepared_0);  // [t, 2 S, 2 S, d0]
         observe("dec.out1", y);
-        auto const z = decoder2.with_projected(c, y, projected_1);  // [t, 4 S, 4 S, d1]
+        auto const z = decoder2.with_prepared(c, y, prepared_1);  // [t, 4 S, 4 S, d1]
         observe("dec.out2", z);
         auto const part = result.logits.slice(first, count);
         assign(c, part, head(c, z).reshape(part.extents()));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kovos/core/execution.hpp"
+#include "kovos/core/tensor.hpp"
 #include "kovos/kernels/convolution.hpp"
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/upsampling_convolution.hpp"
@@ -58,22 +59,28 @@ class Up {
     return conv(context, up(context, x, guidance));
   }
 
-  /// What the first convolution receives beside x, the same for every sample: from the guidance, and from the bias of
-  /// the transposed convolution. guidance: [1, 2 H, 2 W, Guide] -> [1, 2 H, 2 W, Out].
+  /// What is the same for every sample.
+  struct Prepared {
+    DynamicTensor<float, 4, Memory> shared;  // [1, 2 H, 2 W, Out]: of the guidance, and of the bias of `up`
+    DynamicTensor<float, 5, Memory> weight;  // `up` and the convolution behind it as one
+  };
+
+  /// guidance: [1, 2 H, 2 W, Guide].
   template <execution_context C, class V>
-  V project_guidance(C const& context, V const& guidance) const {
+  Prepared prepare(C const& context, V const& guidance) const {
+    auto const first = conv.conv_0.weight.dynamic();
     auto const nothing =
         context.template tensor<float>(std::size_t{1}, guidance.extent(1) / 2, guidance.extent(2) / 2, In);
     fill(context, nothing, 0.0f);
-    return conv2d_part(context, up(context, nothing), conv.conv_0.weight.dynamic(), 0, 1,
-                       conv2d_part(context, guidance, conv.conv_0.weight.dynamic(), In - Guide, 1));
+    return {
+        conv2d_part(context, up(context, nothing), first, 0, 1, conv2d_part(context, guidance, first, In - Guide, 1)),
+        compose_upsampling(context, up.weight.dynamic(), first)};
   }
 
-  /// The same result from the projected guidance: what is upsampled is never stored, the guidance not convolved again.
+  /// The same result from what was prepared: what is upsampled is never stored, the guidance not convolved again.
   template <execution_context C, class V>
-  V with_projected(C const& context, V const& x, V const& projected) const {
-    return conv.after_first(context,
-                            upsample_conv2d(context, x, up.weight.dynamic(), conv.conv_0.weight.dynamic(), projected));
+  V with_prepared(C const& context, V const& x, Prepared const& prepared) const {
+    return conv.after_first(context, upsample_conv2d(context, x, prepared.weight, prepared.shared));
   }
 
   template <class F>
