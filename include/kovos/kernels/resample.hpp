@@ -47,11 +47,16 @@ KOKKOS_INLINE_FUNCTION LinearTap linear_tap(std::size_t i, std::size_t in, std::
   return {first, second, static_cast<float>(source - static_cast<double>(first))};
 }
 
+/// Channel i of c along a row.
+KOKKOS_INLINE_FUNCTION float interpolate_along(float const* row, LinearTap const& tap, std::size_t c, std::size_t i) {
+  return (1 - tap.weight) * row[tap.first * c + i] + tap.weight * row[tap.second * c + i];
+}
+
 /// Channel i of c between two rows, along the row first: torch's order of operations.
 KOKKOS_INLINE_FUNCTION float interpolate(float const* top, float const* bottom, LinearTap const& tap, float weight,
                                          std::size_t c, std::size_t i) {
-  float const a = (1 - tap.weight) * top[tap.first * c + i] + tap.weight * top[tap.second * c + i];
-  float const b = (1 - tap.weight) * bottom[tap.first * c + i] + tap.weight * bottom[tap.second * c + i];
+  float const a = interpolate_along(top, tap, c, i);
+  float const b = interpolate_along(bottom, tap, c, i);
   return (1 - weight) * a + weight * b;
 }
 
@@ -89,34 +94,35 @@ auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typen
                         bands = (height + band - 1) / band;
       std::size_t const threads = detail::workers(context, n * bands), row_size = width * c;
       auto const scratch = context.template tensor<float>(threads, 2 * row_size);
-      detail::for_each_task(
-          context, "kovos::resize_bilinear", threads, n * bands, [&](std::size_t task, std::size_t worker) {
-            float const* const map = from + task / bands * h * w * c;
-            float* top = scratch.data() + worker * 2 * row_size;
-            float* bottom = top + row_size;
-            std::size_t top_row = h, bottom_row = h;  // which rows of x they hold; h: none
-            auto const along = [&](std::size_t row, float* out) {
-              float const* const line = map + row * w * c;
-              for (auto const& tap : columns)
-                for (std::size_t i = 0; i < c; ++i)
-                  *out++ = (1 - tap.weight) * line[tap.first * c + i] + tap.weight * line[tap.second * c + i];
-            };
-            std::size_t const first = task % bands * band;
-            for (std::size_t row = first; row < std::min(first + band, height); ++row) {
-              auto const ty = detail::linear_tap(row, h, height, alignment);
-              if (ty.first != top_row) {
-                if (ty.first == bottom_row) {
-                  std::swap(top, bottom);
-                  std::swap(top_row, bottom_row);
-                } else {
-                  along(top_row = ty.first, top);
-                }
-              }
-              if (ty.second != bottom_row) along(bottom_row = ty.second, bottom);
-              float* const out = to + (task / bands * height + row) * row_size;
-              for (std::size_t i = 0; i < row_size; ++i) out[i] = (1 - ty.weight) * top[i] + ty.weight * bottom[i];
-            }
-          });
+      detail::for_each_task(context, "kovos::resize_bilinear", threads, n * bands,
+                            [&](std::size_t task, std::size_t worker) {
+                              float const* const map = from + task / bands * h * w * c;
+                              float* top = scratch.data() + worker * 2 * row_size;
+                              float* bottom = top + row_size;
+                              std::size_t top_row = h, bottom_row = h;  // which rows of x they hold; h: none
+                              auto const along = [&](std::size_t row, float* out) {
+                                float const* const line = map + row * w * c;
+                                for (auto const& tap : columns)
+                                  for (std::size_t i = 0; i < c; ++i)
+                                    *out++ = detail::interpolate_along(line, tap, c, i);
+                              };
+                              std::size_t const first = task % bands * band;
+                              for (std::size_t row = first; row < std::min(first + band, height); ++row) {
+                                auto const ty = detail::linear_tap(row, h, height, alignment);
+                                if (ty.first != top_row) {
+                                  if (ty.first == bottom_row) {
+                                    std::swap(top, bottom);
+                                    std::swap(top_row, bottom_row);
+                                  } else {
+                                    along(top_row = ty.first, top);
+                                  }
+                                }
+                                if (ty.second != bottom_row) along(bottom_row = ty.second, bottom);
+                                float* const out = to + (task / bands * height + row) * row_size;
+                                for (std::size_t i = 0; i < row_size; ++i)
+                                  out[i] = (1 - ty.weight) * top[i] + ty.weight * bottom[i];
+                              }
+                            });
       return y;
     }
   detail::for_each_index(
