@@ -28,7 +28,7 @@ struct SceneArguments {
   std::string split = "benchmark";
   std::optional<std::uint64_t> count;
   std::uint64_t first = 0;
-  std::size_t side = 192;
+  std::size_t side = default_scene_side;
   bool force = false;
 };
 

@@ -20,8 +20,11 @@
 
 namespace kovos {
 
+/// Pixels along each side of a scene unless another number is asked for: what the embedded model works at.
+inline constexpr std::size_t default_scene_side = 192;
+
 struct SceneOptions {
-  std::size_t side = 192;  // pixels, at least 32
+  std::size_t side = default_scene_side;  // pixels, at least 32
   SceneVocabulary vocabulary = SceneVocabulary::all;
   std::size_t most_objects = 4;                            // at most 4; 0 for backgrounds alone
   std::optional<std::size_t> wanted_class = std::nullopt;  // of the object in front; the rest is left to chance
@@ -131,7 +134,7 @@ inline constexpr SceneSplit caption_scenes{"captions", std::uint64_t{4} << 60, s
                                            SceneVocabulary::all};
 
 /// Scene number `index` of a split. Throws ConfigError if the split is shorter.
-inline Scene split_scene(SceneSplit const& split, std::uint64_t index, std::size_t side = 192,
+inline Scene split_scene(SceneSplit const& split, std::uint64_t index, std::size_t side = default_scene_side,
                          std::size_t most_objects = 4) {
   require<ConfigError>(index < split.count, "scene ", index, " of the split ", detail::in_quotes(split.name),
                        " was asked for, which has ", split.count);
@@ -141,7 +144,7 @@ inline Scene split_scene(SceneSplit const& split, std::uint64_t index, std::size
 }
 
 /// Scene 0..199 of the benchmark.
-inline Scene benchmark_scene(std::uint64_t index, std::size_t side = 192) {
+inline Scene benchmark_scene(std::uint64_t index, std::size_t side = default_scene_side) {
   return split_scene(benchmark_scenes, index, side);
 }
 
