@@ -26,6 +26,16 @@ enum class WindowMode : std::uint8_t {
   sliding,  ///< overlapping windows of a squashed picture, and the whole of it: the mode behind all published numbers
 };
 
+/// How many windows of a sliding view stand along each axis of the canvas.
+inline std::size_t windows_per_axis(TestTimeConfig const& test) {
+  return (test.canvas - test.window) / test.stride + 1;
+}
+
+/// How many views of a picture go through the network: the windows and the whole, or the whole alone.
+inline std::size_t view_count(TestTimeConfig const& test, WindowMode mode) {
+  return mode == WindowMode::whole ? 1 : windows_per_axis(test) * windows_per_axis(test) + 1;
+}
+
 /// The views of one picture that go through the network, and how to put their logits together again.
 template <class Memory>
 struct Views {
@@ -59,7 +69,7 @@ Views<typename Exec::memory_space> cut_views(Context<Exec> const& context,
     views.pixels = resize_bilinear(context, padded, resolution, resolution);
     return views;
   }
-  std::size_t const per_axis = (test.canvas - test.window) / test.stride + 1;
+  std::size_t const per_axis = windows_per_axis(test);
   std::size_t const windows = per_axis * per_axis;
   views.pixels = context.template tensor<float>(windows + 1, resolution, resolution, std::size_t{3});
   auto const place = [&](std::size_t n, DynamicTensor<float, 4, typename Exec::memory_space> const& view) {
@@ -115,7 +125,7 @@ auto merge_views(Context<Exec> const& context, Views<typename Exec::memory_space
   };
   auto const canvas = context.template tensor<float>(count, test.canvas, test.canvas, std::size_t{1});
   fill(context, canvas, 0.0f);
-  std::size_t const per_axis = (test.canvas - test.window) / test.stride + 1;
+  std::size_t const per_axis = windows_per_axis(test);
   for (std::size_t n = 0; n < per_axis * per_axis; ++n)
     add_window(context, canvas, probabilities(logits.at(n)), n / per_axis * test.stride, n % per_axis * test.stride);
   auto const global = resize_bilinear(context, probabilities(logits.back()), test.canvas, test.canvas);

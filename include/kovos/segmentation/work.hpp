@@ -37,13 +37,6 @@ inline StageWork work_of(std::vector<StageWork> const& work, std::string_view st
   return {std::string(stage)};
 }
 
-/// How many views of a picture go through the network.
-inline std::size_t view_count(TestTimeConfig const& test, WindowMode mode) {
-  if (mode == WindowMode::whole) return 1;
-  std::size_t const per_axis = (test.canvas - test.window) / test.stride + 1;
-  return per_axis * per_axis + 1;
-}
-
 /// prompt_lengths: tokens of each prompt, with start and end. -> the stage "text encoder".
 inline StageWork text_work(CatSegConfig const& c, std::vector<std::size_t> const& prompt_lengths) {
   double const d = static_cast<double>(c.clip.text.width), layers = static_cast<double>(c.clip.text.layers);
