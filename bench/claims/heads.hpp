@@ -30,13 +30,12 @@ class CostHead : public Aggregator<Config, float, Memory> {
     for (std::size_t i = 0; i < classes; ++i) result.classes.push_back(i);
     auto const appearance = this->guidance_projection(
         context, image.dense.reshape(dynamic_extents<4>(1, side, side, image.dense.extent(2))), Activation::relu);
-    auto const pixels = appearance.reshape(dynamic_extents<2>(side * side, appearance.extent(3)));
     auto const words = this->text_guidance_projection(
         context, text.reshape(dynamic_extents<2>(classes, text.extent(2))), Activation::relu);
     auto x = this->conv1(context, cost_volume(context, image.dense, text));
     std::size_t index = 0;
     for (auto const& layer : this->layers) {
-      if (spatial) x = layer.swin_block(context, x, layer.swin_block.project_guidance(context, pixels));
+      if (spatial) x = layer.swin_block(context, x, layer.swin_block.project_guidance(context, appearance));
       if (by_class) x = layer.attention(context, x, words, options.pooling[index]);
       ++index;
     }
@@ -69,10 +68,9 @@ class FeatureHead : public Aggregator<Config, float, Memory> {
     for (std::size_t i = 0; i < classes; ++i) result.classes.push_back(i);
     auto const dense = image.dense.reshape(dynamic_extents<4>(1, side, side, depth));
     auto const appearance = this->guidance_projection(context, dense, Activation::relu);
-    auto const pixels = appearance.reshape(dynamic_extents<2>(side * side, appearance.extent(3)));
     auto x = feature_embedding(context, dense);
     for (auto const& layer : this->layers)
-      x = layer.swin_block(context, x, layer.swin_block.project_guidance(context, pixels));
+      x = layer.swin_block(context, x, layer.swin_block.project_guidance(context, appearance));
     auto const y =
         this->decoder1(context, x, this->decoder_guidance_projection_0(context, image.guidance[0], Activation::relu));
     auto const z =

@@ -84,37 +84,46 @@ inline void check_heads(char const* where, std::size_t width, std::size_t heads)
 
 }  // namespace detail
 
-/// Multi-head softmax attention: softmax(scale q k^T) v per head; heads are contiguous slices of the last axis.
-/// q: [N, L, D], k, v: [N, S, D] -> [N, L, D]. scale 0 means 1 / sqrt(D / heads). causal: position i sees 0..i only.
-/// Vaswani et al. 2017, section 3.2. Throws ShapeError if the extents disagree or heads does not divide D.
+namespace detail {
+/// What softmax attention is beside its operands.
+struct AttentionOptions {
+  std::size_t heads = 1;
+  bool causal = false;
+  float scale = 0;                        // 0: 1 / sqrt(head_dim)
+  std::uint8_t const* regions = nullptr;  // [region_period, keys], as above
+  std::size_t region_period = 1;
+};
+
 template <class Exec>
-auto attention(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& q,
-               DynamicTensor<float, 3, typename Exec::memory_space> const& k,
-               DynamicTensor<float, 3, typename Exec::memory_space> const& v, std::size_t heads, bool causal = false,
-               float scale = 0) {
+auto run_attention(char const* where, Context<Exec> const& context,
+                   DynamicTensor<float, 3, typename Exec::memory_space> const& q,
+                   DynamicTensor<float, 3, typename Exec::memory_space> const& k,
+                   DynamicTensor<float, 3, typename Exec::memory_space> const& v, AttentionOptions const& options) {
   std::size_t const batch = q.extent(0), queries = q.extent(1), width = q.extent(2), keys = k.extent(1);
-  detail::check_heads("attention", width, heads);
-  require_extent("attention", "k.extent(0)", k.extent(0), batch);
-  require_extent("attention", "k.extent(2)", k.extent(2), width);
-  require<ShapeError>(k.extents() == v.extents(), "[attention] k is ", k.extents().to_string(), ", v is ",
+  std::size_t const heads = options.heads;
+  bool const causal = options.causal;
+  check_heads(where, width, heads);
+  require_extent(where, "k.extent(0)", k.extent(0), batch);
+  require_extent(where, "k.extent(2)", k.extent(2), width);
+  require<ShapeError>(k.extents() == v.extents(), "[", where, "] k is ", k.extents().to_string(), ", v is ",
                       v.extents().to_string());
-  require<ShapeError>(!causal || queries == keys, "[attention] causal attention needs as many keys as queries, got ",
+  require<ShapeError>(!causal || queries == keys, "[", where, "] causal attention needs as many keys as queries, got ",
                       keys, " and ", queries);
-  require<ShapeError>(keys > 0 || queries == 0, "[attention] there are no keys");
+  require<ShapeError>(keys > 0 || queries == 0, "[", where, "] there are no keys");
   std::size_t const head_dim = width / heads;
-  if (scale == 0) scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+  float const scale = options.scale == 0 ? 1.0f / std::sqrt(static_cast<float>(head_dim)) : options.scale;
   auto o = context.template tensor<float>(batch, queries, width);
   if (o.size() == 0) return o;
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) {
-    detail::HostAttentionKernel const kernel(context);
+  if (uses_host_engine(context)) {
+    HostAttentionKernel const kernel(context);
     std::size_t const tasks = batch * heads;
-    std::size_t const threads = detail::workers(context, tasks);
+    std::size_t const threads = workers(context, tasks);
     auto const scratch = context.template tensor<float>(threads, kernel.scratch(keys, head_dim));
-    detail::for_each_task(context, "kovos::attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
+    for_each_task(context, "kovos::attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
       std::size_t const n = task / heads;
       std::size_t const offset = task % heads * head_dim;
-      detail::HostAttention t;
+      HostAttention t;
       t.q = q.data() + n * queries * width + offset;
       t.k = k.data() + n * keys * width + offset;
       t.v = v.data() + n * keys * width + offset;
@@ -125,15 +134,42 @@ auto attention(Context<Exec> const& context, DynamicTensor<float, 3, typename Ex
       t.head_dim = head_dim;
       t.scale = scale;
       t.causal = causal;
+      if (options.regions) t.region = options.regions + n % options.region_period * keys;
       t.scratch = scratch.data() + worker * scratch.extent(1);
       kernel.run(t);
     });
     return o;
   }
 #endif
-  detail::attention_portable(context, q.data(), k.data(), v.data(), o.data(), batch, queries, keys, heads, head_dim,
-                             scale, causal, nullptr, 1);
+  attention_portable(context, q.data(), k.data(), v.data(), o.data(), batch, queries, keys, heads, head_dim, scale,
+                     causal, options.regions, options.region_period);
   return o;
+}
+}  // namespace detail
+
+/// Multi-head softmax attention: softmax(scale q k^T) v per head; heads are contiguous slices of the last axis.
+/// q: [N, L, D], k, v: [N, S, D] -> [N, L, D]. scale 0 means 1 / sqrt(D / heads). causal: position i sees 0..i only.
+/// Vaswani et al. 2017, section 3.2. Throws ShapeError if the extents disagree or heads does not divide D.
+template <class Exec>
+auto attention(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& q,
+               DynamicTensor<float, 3, typename Exec::memory_space> const& k,
+               DynamicTensor<float, 3, typename Exec::memory_space> const& v, std::size_t heads, bool causal = false,
+               float scale = 0) {
+  return detail::run_attention("attention", context, q, k, v, {heads, causal, scale, nullptr, 1});
+}
+
+/// Multi-head attention between positions of windows that are cut already: where regions of query and key differ, -100
+/// is added to the score. q, k, v: [N, L, D], regions: [R, L], sequence n has those of row n % R, or empty: all may see
+/// each other -> [N, L, D]. Throws ShapeError if the extents disagree or heads does not divide D.
+template <class Exec>
+auto attention_in_regions(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& q,
+                          DynamicTensor<float, 3, typename Exec::memory_space> const& k,
+                          DynamicTensor<float, 3, typename Exec::memory_space> const& v, std::size_t heads,
+                          DynamicTensor<std::uint8_t, 2, typename Exec::memory_space> const& regions) {
+  require_extent("attention_in_regions", "k.extent(1)", k.extent(1), q.extent(1));
+  if (!regions.empty()) require_extent("attention_in_regions", "regions.extent(1)", regions.extent(1), k.extent(1));
+  return detail::run_attention("attention_in_regions", context, q, k, v,
+                               {heads, false, 0, regions.data(), std::max<std::size_t>(1, regions.extent(0))});
 }
 
 /// Multi-head attention inside windows of window x window pixels, cut after a cyclic shift by (-shift, -shift); with a

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Kokkos_Core.hpp>
+#include <algorithm>
 #include <cstddef>
 
 #include "kovos/core/error.hpp"
@@ -31,13 +32,14 @@ void fill(Context<Exec> const& context, X const& x, typename X::value_type value
       context, "kovos::fill", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = value; });
 }
 
-/// x = y, copied into x's memory. Throws ShapeError if the extents differ.
+/// x = y, copied into x's memory unless it is y's. Throws ShapeError if the extents differ.
 template <class Exec, class X, class Y>
 void assign(Context<Exec> const& context, X const& x, Y const& y) {
   require<ShapeError>(x.extents() == y.extents(), "[assign] ", y.extents().to_string(), " does not fit into ",
                       x.extents().to_string());
   auto* const to = x.data();
   auto const* const from = y.data();
+  if (to == from) return;
   detail::for_each_index(
       context, "kovos::assign", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = from[i]; });
 }
@@ -70,6 +72,16 @@ void add_in_place(Context<Exec> const& context, Tensor<float, Shape, typename Ex
                       " elements do not repeat evenly in ", x.extents().to_string());
   auto* const to = x.data();
   auto const* const from = y.data();
+  if constexpr (is_host_execution<Exec>) {
+    // Runs without a division for each element; compilers make vectors of them.
+    std::size_t const run = std::min<std::size_t>(period, 4096), per_period = (period + run - 1) / run;
+    detail::for_each_index(context, "kovos::add_in_place", x.size() / period * per_period, [=](std::size_t index) {
+      std::size_t const first = index % per_period * run, last = std::min(period, first + run);
+      auto* const row = to + index / per_period * period;
+      for (std::size_t i = first; i < last; ++i) row[i] += static_cast<float>(from[i]);
+    });
+    return;
+  }
   detail::for_each_index(
       context, "kovos::add_in_place", x.size(),
       KOKKOS_LAMBDA(std::size_t i) { to[i] += static_cast<float>(from[i % period]); });

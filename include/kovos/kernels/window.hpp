@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Kokkos_Core.hpp>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -97,6 +98,45 @@ auto window_regions(Context<Exec> const& context, std::size_t height, std::size_
         to[index] = static_cast<std::uint8_t>(3 * row + column);
       });
   return regions;
+}
+
+namespace detail {
+/// Whether blocks that work inside windows take one window after the other through all of their layers.
+template <class Exec>
+bool works_by_windows(Context<Exec> const& context) {
+  return is_host_execution<Exec> && uses_host_engine(context);
+}
+}  // namespace detail
+
+/// Takes each window of each sample through f and puts what comes out in its place: x = f(x), window by window, side by
+/// side. f(context, pixels, regions, w): pixels [window * window, C] of window w of the map that was rolled by
+/// (-shift, -shift), regions [1, window * window] of window_regions, empty if nothing is shifted -> [window * window,
+/// C]. Host execution only. x: [N, H, W, C]. Throws ShapeError if window does not divide H and W or shift >= window.
+template <class Exec, class F>
+void for_each_window(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                     std::size_t window, std::size_t shift, F const& f) {
+  static_assert(is_host_execution<Exec>, "kovos::for_each_window: this is for kernels that run on the host");
+  std::size_t const height = x.extent(1), width = x.extent(2), c = x.extent(3);
+  detail::check_window("for_each_window", height, width, window, shift);
+  std::size_t const length = window * window, windows = height * width / length;
+  DynamicTensor<std::uint8_t, 2, typename Exec::memory_space> regions;
+  if (shift > 0) {
+    regions = window_regions(context, height, width, window, shift);
+    context.fence();
+  }
+  detail::for_each_alone(context, "kovos::for_each_window", x.extent(0) * windows,
+                         [&](Context<Exec> const& alone, std::size_t task) {
+                           std::size_t const w = task % windows;
+                           float* const map = x.data() + task / windows * height * width * c;
+                           auto const pixels = alone.template tensor<float>(length, c);
+                           auto const at = [&](std::size_t p) {
+                             return map + detail::window_pixel(w, p, height, width, window, shift) * c;
+                           };
+                           for (std::size_t p = 0; p < length; ++p) std::copy_n(at(p), c, pixels.data() + p * c);
+                           auto const result = f(alone, pixels, shift > 0 ? regions.slice(w, 1) : regions, w);
+                           alone.fence();
+                           for (std::size_t p = 0; p < length; ++p) std::copy_n(result.data() + p * c, c, at(p));
+                         });
 }
 
 }  // namespace kovos

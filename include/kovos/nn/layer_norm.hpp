@@ -6,6 +6,7 @@
 
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/normalization.hpp"
+#include "kovos/kernels/pre_norm.hpp"
 #include "kovos/nn/parameter.hpp"
 
 namespace kovos {
@@ -22,6 +23,9 @@ class LayerNorm {
   auto operator()(C const& context, V const& x) const {
     return layer_norm(context, x, weight.dynamic(), bias.dynamic());
   }
+
+  /// For kernels that normalise on the way.
+  auto parameters() const { return NormParameters{weight.dynamic(), bias.dynamic()}; }
 
   template <class F>
   void visit(F& f, std::string const& prefix) {

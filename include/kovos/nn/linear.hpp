@@ -6,6 +6,7 @@
 
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/pre_norm.hpp"
 #include "kovos/nn/parameter.hpp"
 
 namespace kovos {
@@ -25,6 +26,9 @@ class Linear {
                   Matrix<float const> residual = {}) const {
     return linear(context, x, weight.dynamic(), bias.dynamic(), activation, residual);
   }
+
+  /// For kernels that apply several layers at once.
+  LinearMap<T> map() const { return {{weight.data(), Out, In, In, 1}, {bias.data(), 1, Out, Out, 1}}; }
 
   template <class F>
   void visit(F& f, std::string const& prefix) {
@@ -58,12 +62,15 @@ class GuidedLinear {
   template <execution_context C, class V, class G>
   auto operator()(C const& context, V const& x, G const& projected, std::size_t divisor = 1) const {
     auto y = context.template tensor<float>(x.extent(0), Out);
-    Epilogue epilogue;
-    epilogue.addend = {projected.data(), projected.extent(0), Out, Out, 1};
-    epilogue.row_divisor = divisor;
-    gemm(context, as_matrix(x), Matrix<T const>{weight.data(), Out, In, In + Guide, 1}.transposed(), as_matrix(y),
-         epilogue);
+    auto const linear_map = map(projected, divisor);
+    gemm(context, as_matrix(x), linear_map.weight.transposed(), as_matrix(y), linear_map.epilogue());
     return y;
+  }
+
+  /// For kernels that apply several layers at once; projected and divisor as above.
+  template <class G>
+  LinearMap<T> map(G const& projected, std::size_t divisor = 1) const {
+    return {{weight.data(), Out, In, In + Guide, 1}, {projected.data(), projected.extent(0), Out, Out, 1}, divisor};
   }
 
   template <class F>

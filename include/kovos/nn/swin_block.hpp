@@ -1,30 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/attention.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/pre_norm.hpp"
+#include "kovos/kernels/window.hpp"
 #include "kovos/nn/layer_norm.hpp"
 #include "kovos/nn/linear.hpp"
 #include "kovos/nn/parameter.hpp"
 
 namespace kovos {
 
-/// The two-layer perceptron of a Swin block: fc2(GELU(fc1(x))).
+/// The two-layer perceptron of a Swin block, fc2(GELU(fc1(x))); run by norm_mlp.
 template <std::size_t Dim, std::size_t Hidden, class T, class Memory>
 class Mlp {
  public:
   Linear<Dim, Hidden, T, Memory> fc1;
   Linear<Hidden, Dim, T, Memory> fc2;
-
-  /// x: [..., Dim] -> the same + residual.
-  template <execution_context C, class V>
-  V operator()(C const& context, V const& x, Matrix<float const> residual) const {
-    return fc2(context, fc1(context, x, Activation::gelu), Activation::none, residual);
-  }
 
   template <class F>
   void visit(F& f, std::string const& prefix) {
@@ -63,29 +60,58 @@ class SwinBlock {
   LayerNorm<Dim, T, Memory> norm2;
   Mlp<Dim, 4 * Dim, T, Memory> mlp;
 
-  /// What queries and keys receive from the guidance; the same for every class. [H * W, Dim] each.
+  /// What queries and keys receive from the guidance; the same for every class. [H * W, Dim] each, in the order in
+  /// which the block reads them: row by row, or window by window where the context's kernels work so.
   struct Guidance {
     DynamicTensor<float, 2, Memory> q;
     DynamicTensor<float, 2, Memory> k;
   };
 
-  /// guidance: [H * W, Guide], normalised.
+  /// guidance: [1, H, W, Guide], normalised; window and shift as below.
   template <execution_context C, class V>
-  Guidance project_guidance(C const& context, V const& guidance) const {
-    return {attn.q.project_guidance(context, guidance), attn.k.project_guidance(context, guidance)};
+  Guidance project_guidance(C const& context, V const& guidance, std::size_t window, std::size_t shift) const {
+    std::size_t const height = guidance.extent(1), width = guidance.extent(2);
+    auto const rows = guidance.reshape(dynamic_extents<2>(height * width, Guide));
+    Guidance const projected{attn.q.project_guidance(context, rows), attn.k.project_guidance(context, rows)};
+    if constexpr (C::in_place)
+      if (detail::works_by_windows(context)) {
+        auto const in_windows = [&](auto const& y) {
+          return window_partition(context, y.reshape(dynamic_extents<4>(1, height, width, Dim)), window, shift)
+              .reshape(y.extents());
+        };
+        return {in_windows(projected.q), in_windows(projected.k)};
+      }
+    return projected;
   }
 
-  /// x: [T, H, W, Dim] -> [T, H, W, Dim].
+  /// x: [T, H, W, Dim], overwritten where the context allows it; guidance: of the same window and shift ->
+  /// [T, H, W, Dim].
   template <execution_context C, class V>
   V operator()(C const& context, V const& x, Guidance const& guidance, std::size_t window, std::size_t shift) const {
+    if constexpr (C::in_place)
+      if (detail::works_by_windows(context)) {
+        // A window sees nothing of the others: each goes through all layers on one core, in its cache.
+        for_each_window(context, x, window, shift,
+                        [&](C const& c, auto const& rows, auto const& regions, std::size_t w) {
+                          auto const guide = [&](auto const& y) { return y.slice(w * rows.extent(0), rows.extent(0)); };
+                          return block(c, rows, guide(guidance.q), guide(guidance.k),
+                                       [&](auto const& q, auto const& k, auto const& v) {
+                                         dynamic_extents<3> const sequence(1, rows.extent(0), Dim);
+                                         return attention_in_regions(c, q.reshape(sequence), k.reshape(sequence),
+                                                                     v.reshape(sequence), Heads, regions)
+                                             .reshape(rows.extents());
+                                       });
+                        });
+        return x;
+      }
     auto const rows = x.reshape(dynamic_extents<2>(x.size() / Dim, Dim));
-    auto const h = norm1(context, rows);
-    auto const q = attn.q(context, h, guidance.q).reshape(x.extents());
-    auto const k = attn.k(context, h, guidance.k).reshape(x.extents());
-    auto const v = attn.v(context, h).reshape(x.extents());
-    auto const a = window_attention(context, q, k, v, Heads, window, shift);
-    auto const y = attn.proj(context, a.reshape(rows.extents()), Activation::none, as_matrix(rows));
-    return mlp(context, norm2(context, y), as_matrix(y)).reshape(x.extents());
+    return block(context, rows, guidance.q, guidance.k,
+                 [&](auto const& q, auto const& k, auto const& v) {
+                   return window_attention(context, q.reshape(x.extents()), k.reshape(x.extents()),
+                                           v.reshape(x.extents()), Heads, window, shift)
+                       .reshape(rows.extents());
+                 })
+        .reshape(x.extents());
   }
 
   template <class F>
@@ -94,6 +120,16 @@ class SwinBlock {
     attn.visit(f, prefix + "attn.");
     norm2.visit(f, prefix + "norm2.");
     mlp.visit(f, prefix + "mlp.");
+  }
+
+ private:
+  /// rows: [M, Dim] -> the same, as a new tensor.
+  template <execution_context C, class V, class G, class Attention>
+  V block(C const& context, V const& rows, G const& q_guidance, G const& k_guidance, Attention const& attend) const {
+    auto const [q, k, v] = norm_linear(context, rows, norm1.parameters(),
+                                       std::array{attn.q.map(q_guidance), attn.k.map(k_guidance), attn.v.map()});
+    auto const y = attn.proj(context, attend(q, k, v), Activation::none, as_matrix(rows));
+    return norm_mlp(context, y, norm2.parameters(), mlp.fc1.map(), Activation::gelu, mlp.fc2.map());
   }
 };
 

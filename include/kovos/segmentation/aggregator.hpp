@@ -142,7 +142,6 @@ class Aggregator {
     observe("agg.text_mean", mean_words);
     auto const text_guidance = text_guidance_projection(context, mean_words, Activation::relu);  // [T, G]
     observe("agg.text_guidance", text_guidance);
-    auto const pixels = appearance.reshape(dynamic_extents<2>(height * width, appearance.extent(3)));
 
     auto x = context.template tensor<float>(classes, height, width, hidden_dim);  // [T, S, S, C]
     {
@@ -157,7 +156,7 @@ class Aggregator {
       std::string const name = "agg.layer" + std::to_string(index) + ".";
       {
         Stage stage(context, "spatial aggregation", options.times);
-        auto const guidance = layer.swin_block.project_guidance(context, pixels);
+        auto const guidance = layer.swin_block.project_guidance(context, appearance);
         if constexpr (C::in_place) {
           for_each_tile("kovos::spatial aggregation", [&](C const& c, std::size_t first, std::size_t count) {
             auto const part = x.slice(first, count);

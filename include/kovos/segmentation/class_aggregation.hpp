@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/pooling.hpp"
+#include "kovos/kernels/pre_norm.hpp"
 #include "kovos/kernels/resample.hpp"
 #include "kovos/kernels/tokens.hpp"
 #include "kovos/nn/layer_norm.hpp"
@@ -36,17 +38,13 @@ class ClassAttentionProjections {
   }
 };
 
-/// The two-layer perceptron of class aggregation, a PyTorch Sequential: 0 linear, 1 ReLU, 2 linear.
+/// The two-layer perceptron of class aggregation, a PyTorch Sequential: 0 linear, 1 ReLU, 2 linear; run
+/// by norm_mlp.
 template <std::size_t Dim, std::size_t Hidden, class T, class Memory>
 class ReluMlp {
  public:
   Linear<Dim, Hidden, T, Memory> first;
   Linear<Hidden, Dim, T, Memory> second;
-
-  template <execution_context C, class V>
-  V operator()(C const& context, V const& x, Matrix<float const> residual) const {
-    return second(context, first(context, x, Activation::relu), Activation::none, residual);
-  }
 
   template <class F>
   void visit(F& f, std::string const& prefix) {
@@ -116,38 +114,20 @@ class ClassAggregation {
     dynamic_extents<3> const sequences(classes, positions, Dim);
     auto const tokens = pooled.reshape(dynamic_extents<2>(classes * positions, Dim));
     auto const y = [&] {
-      auto const h = norm1(context, tokens);
-      auto const q = attention.q(context, h, words_q, positions).reshape(sequences);
-      auto const k = attention.k(context, h, words_k, positions).reshape(sequences);
-      auto const v = attention.v(context, h).reshape(sequences);
+      auto const qkv = norm_linear(
+          context, tokens, norm1.parameters(),
+          std::array{attention.q.map(words_q, positions), attention.k.map(words_k, positions), attention.v.map()});
+      auto const q = qkv[0].reshape(sequences), k = qkv[1].reshape(sequences), v = qkv[2].reshape(sequences);
       if constexpr (Kind == ClassAttention::linear) return linear_attention(context, q, k, v, Heads, padding);
       else return leading_axis_attention(context, q, k, v, Heads, padding);
     }();
     add_in_place(context, y, tokens);
-    auto const z = perceive(context, y);
+    auto const z = norm_mlp(context, y.reshape(tokens.extents()), norm2.parameters(), mlp.first.map(), Activation::relu,
+                            mlp.second.map());
     auto const result =
         resize_bilinear(context, z.reshape(pooled.extents()), x.extent(1), x.extent(2), Alignment::corners);
     add_in_place(context, result, x);
     return result;
-  }
-
-  /// x + mlp(norm2(x)). x: [T, P, Dim], overwritten where that is allowed. The perceptron four times as wide as the map
-  /// would be the largest tensor of all: some classes at a time.
-  template <execution_context C, class V>
-  V perceive(C const& context, V const& x) const {
-    auto const flat = [](V const& part) { return part.reshape(dynamic_extents<2>(part.size() / Dim, Dim)); };
-    if constexpr (C::in_place) {
-      std::size_t const classes = x.extent(0), tile = std::max<std::size_t>(1, 8192 / x.extent(1));
-      if (classes > tile) {
-        for (std::size_t first = 0; first < classes; first += tile) {
-          auto const part = flat(x.slice(first, std::min(tile, classes - first)));
-          add_in_place(context, part, mlp(context, norm2(context, part), {}));
-        }
-        return x;
-      }
-    }
-    auto const rows = flat(x);
-    return mlp(context, norm2(context, rows), as_matrix(rows)).reshape(x.extents());
   }
 
   /// Key and value of the padding classes, and how many of them there are.

@@ -30,18 +30,18 @@ class SpatialAggregation {
     typename SwinBlock<Dim, Guide, Heads, T, Memory>::Guidance second;
   };
 
-  /// appearance: [H * W, Guide], raw.
+  /// appearance: [1, H, W, Guide], raw.
   template <execution_context C, class V>
   Guidance project_guidance(C const& context, V const& appearance) const {
     auto const normalised = guidance_norm(context, appearance);
-    return {block_1.project_guidance(context, normalised), block_2.project_guidance(context, normalised)};
+    return {block_1.project_guidance(context, normalised, Window, 0),
+            block_2.project_guidance(context, normalised, Window, shift_of(appearance))};
   }
 
-  /// x: [T, H, W, Dim] -> [T, H, W, Dim]. A window as large as the map is not shifted.
+  /// x: [T, H, W, Dim], overwritten where the context allows it -> [T, H, W, Dim].
   template <execution_context C, class V>
   V operator()(C const& context, V const& x, Guidance const& guidance) const {
-    std::size_t const shift = std::min(x.extent(1), x.extent(2)) <= Window ? 0 : Shift;
-    return block_2(context, block_1(context, x, guidance.first, Window, 0), guidance.second, Window, shift);
+    return block_2(context, block_1(context, x, guidance.first, Window, 0), guidance.second, Window, shift_of(x));
   }
 
   template <class F>
@@ -49,6 +49,13 @@ class SpatialAggregation {
     block_1.visit(f, prefix + "block_1.");
     block_2.visit(f, prefix + "block_2.");
     guidance_norm.visit(f, prefix + "guidance_norm.");
+  }
+
+ private:
+  /// A window as large as the map is not shifted. x: [N, H, W, ...].
+  template <class V>
+  static std::size_t shift_of(V const& x) {
+    return std::min(x.extent(1), x.extent(2)) <= Window ? 0 : Shift;
   }
 };
 

@@ -35,6 +35,7 @@ struct HostProduct {
   T const* packed_b = nullptr;  // panels of `columns` of the kernels, zero padded
   std::size_t columns = 0;
   float* c = nullptr;
+  std::uint16_t* c_half = nullptr;  // bf16 products only: where c goes instead, rounded, if it is an operand itself
   std::size_t c_stride = 0;
   HostEpilogue epilogue;
 };
