@@ -29,7 +29,8 @@ LIBRARIES = {
     "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "clip", "segmentation", "metrics", "data", "training"},
     "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},
-    "immintrin.h": {"kernels/engine/host.hpp"},
+    "immintrin.h": {"kernels/engine/host.hpp", "kernels/engine/amx_available.hpp"},
+    "cpuid.h": {"kernels/engine/amx_available.hpp"},
     "nlohmann/": {"io", "text", "training"},
     "zip.h": {"io/detail/zip_directory.hpp", "io/detail/zip_writer.hpp"},
     "zlib.h": {"io", "text"},
@@ -37,7 +38,8 @@ LIBRARIES = {
     "jpeglib.h": {"io/jpeg.hpp"},
     "utf8proc.h": {"text", "segmentation/legend_font.hpp"},
     "fcntl.h": {"io/file.hpp"},
-    "unistd.h": {"io/file.hpp"},
+    "unistd.h": {"io/file.hpp", "kernels/engine/amx_available.hpp"},
+    "sys/syscall.h": {"kernels/engine/amx_available.hpp"},
     "sys/": {"io/file.hpp"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]kovos/([^">]+)[">]')

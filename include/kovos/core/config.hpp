@@ -12,3 +12,8 @@
 /// The host engine is compiled for several x86 instruction sets and chosen among at run time.
 #define KOVOS_HOST_ENGINE_X86 1
 #endif
+
+#if defined(KOVOS_HOST_ENGINE_X86) && defined(__x86_64__) && defined(__linux__)
+/// AMX has no 32-bit mode, and a process must ask its kernel for the tiles; we know how on Linux.
+#define KOVOS_HOST_ENGINE_AMX 1
+#endif

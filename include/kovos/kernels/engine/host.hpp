@@ -15,6 +15,7 @@
 #endif
 
 #include "kovos/core/scalar.hpp"
+#include "kovos/kernels/engine/amx_available.hpp"
 #include "kovos/kernels/engine/host_types.hpp"
 
 // The same text for every instruction set; the vector extension of g++ and clang does the rest.
@@ -75,6 +76,9 @@
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,fma,prefer-vector-width=512")
 #endif
 #include "kovos/kernels/engine/host_bf16.inc"
+#ifdef KOVOS_HOST_ENGINE_AMX
+#include "kovos/kernels/engine/host_amx.inc"
+#endif
 #ifdef __clang__
 #pragma clang attribute pop
 #else
@@ -109,14 +113,31 @@ inline std::span<HostKernels const* const> available_host_kernels() {
 /// The best instruction set this machine can run.
 inline HostKernels const& best_host_kernels() { return *available_host_kernels().back(); }
 
-/// Products of bf16, if this machine has instructions for them; else nullptr.
-inline HostHalfKernels const* host_half_kernels() {
+/// The instructions for products of bf16 that this machine can run, best last; may be empty.
+inline std::span<HostHalfKernels const* const> available_host_half_kernels() {
+  struct List {
+    std::array<HostHalfKernels const*, 2> items{};
+    std::size_t count = 0;
+    List() {
 #ifdef KOVOS_HOST_ENGINE_X86
-  static bool const there = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (there) return &avx512_bf16::kernels;
+      if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512bw") ||
+          !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+        return;
+      items[count++] = &avx512_bf16::kernels;
+#ifdef KOVOS_HOST_ENGINE_AMX
+      if (amx_available()) items[count++] = &amx_bf16::kernels<amx_bf16::TileUnit>;
 #endif
-  return nullptr;
+#endif
+    }
+  };
+  static List const list;
+  return {list.items.data(), list.count};
+}
+
+/// The best products of bf16, if this machine has instructions for them; else nullptr.
+inline HostHalfKernels const* host_half_kernels() {
+  auto const list = available_host_half_kernels();
+  return list.empty() ? nullptr : list.back();
 }
 
 }  // namespace kovos::detail
