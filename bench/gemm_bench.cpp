@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Matrix products of the shapes CAT-Seg has, ours beside others, in alternation:
 //   kovos_gemm_bench [--rounds 15] [--json FILE]
-// Ours: the portable engine (small shapes only, it is the definition and not the fast one), the Eigen engine, the host
-// engine with each instruction set. Others: Eigen itself on all threads, as this program was compiled
-// (-DKOVOS_NATIVE=ON for its best), OpenBLAS and oneDNN if their libraries are found ($KOVOS_OPENBLAS and $KOVOS_ONEDNN
-// name them).
+// Ours: the portable engine (small shapes only, it is the definition and not the fast one), the Eigen engine, the
+// oneDNN engine if it is compiled in, the host engine with each instruction set. Others: Eigen itself on all threads,
+// as this program was compiled (-DKOVOS_NATIVE=ON for its best), OpenBLAS and oneDNN if their libraries are found
+// ($KOVOS_OPENBLAS and $KOVOS_ONEDNN name them).
 
 #include <dlfcn.h>
 
@@ -70,6 +70,9 @@ std::vector<Contender> contenders() {
        }});
 #ifdef KOVOS_ENABLE_EIGEN
   list.push_back({"kovos eigen", ours(Engine::eigen)});
+#endif
+#ifdef KOVOS_ENABLE_ONEDNN
+  list.push_back({"kovos onednn", ours(Engine::onednn)});
 #endif
 #ifdef KOVOS_HOST_ENGINE
   for (auto const* kernels : detail::available_host_kernels())

@@ -15,3 +15,4 @@ function(kovos_find_library name header)
 endfunction()
 kovos_find_library(utf8proc utf8proc.h)
 kovos_find_library(zip zip.h)
+kovos_find_library(dnnl dnnl.hpp)  # Debian's package of oneDNN stops where OpenCL is not installed, which we do not need

@@ -3,9 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kovos/kernels/cosine_similarity.hpp"
@@ -214,6 +216,67 @@ TEST_CASE("gemm with strided columns of the result, of the addend, and in double
   });
 }
 
+TEST_CASE("gemm alone on each of several threads at once") {
+  for_each_context([](auto const& context) {
+    std::size_t const m = 65, n = 70, k = 40, tasks = 12, threads = detail::workers(context, tasks);
+    Operand<float> const a(1, m, k, Layout::rows);
+    Operand<bf16> const b(2, k, n, Layout::transposed);
+    auto const c = random_tensor<float>(3, 1, tasks, m, n);
+    auto const expected = reference::product(
+        m, n, k, a.element(), b.element(), reference::nothing,
+        [&, old = values(c)](std::size_t i, std::size_t j) { return old[i * n + j]; }, {1.0, Activation::relu});
+    std::vector<std::remove_cvref_t<decltype(context)>> alone;
+    for (std::size_t worker = 0; worker < threads; ++worker) alone.push_back(context.alone(worker));
+    for (std::size_t task = 1; task < tasks; ++task) std::copy_n(c.data(), m * n, c.data() + task * m * n);
+    detail::for_each_task(context, "alone", threads, tasks, [&](std::size_t task, std::size_t worker) {
+      Matrix<float> const result{c.data() + task * m * n, m, n, n, 1};
+      Epilogue in_place;
+      in_place.activation = Activation::relu;
+      in_place.residual = result;
+      gemm(alone[worker], a.matrix, b.matrix, result, in_place);
+    });
+    for (std::size_t task = 0; task < tasks; ++task)
+      CHECK(close(elements(Matrix<float>{c.data() + task * m * n, m, n, n, 1}), expected));
+  });
+}
+
+TEST_CASE("gemm in bf16 is the product of the operands or of the rounded operands, with sums of fp32") {
+  for_each_context([](auto const& context) {
+    auto const half = context.with_precision(MatmulPrecision::bf16);
+    [[maybe_unused]] std::size_t used = 0;  // how many products are of rounded operands
+    for (auto const& size : sizes)
+      for (Layout layout : {Layout::rows, Layout::transposed, Layout::padded_rows}) {
+        std::size_t const m = size[0], n = size[1], k = size[2];
+        Operand<float> const a(m + 1, m, k, layout), b(n + 2, k, n, layout);
+        Operand<bf16> const stored(n + 3, k, n, layout);
+        auto const c = random_tensor<float>(3, 1, m, n);
+        auto const rounded = [](auto const& element) {
+          return [=](std::size_t i, std::size_t j) {
+            return static_cast<double>(static_cast<float>(bf16(static_cast<float>(element(i, j)))));
+          };
+        };
+        auto const check = [&](auto const& right) {
+          gemm(half, a.matrix, right.matrix, as_matrix(c));
+          half.fence();
+          auto const exact =
+              reference::product(m, n, k, a.element(), right.element(), reference::nothing, reference::nothing);
+          auto const coarse = reference::product(m, n, k, rounded(a.element()), rounded(right.element()),
+                                                 reference::nothing, reference::nothing);
+          CAPTURE(m);
+          CAPTURE(n);
+          CAPTURE(k);
+          CHECK((close(values(c), exact) || close(values(c), coarse)));
+          used += !close(values(c), exact);
+        };
+        check(b);
+        check(stored);
+      }
+#ifdef KOVOS_ENABLE_ONEDNN
+    if (context.engine() == Engine::onednn) CHECK((used > 0) == detail::onednn_has_half());
+#endif
+  });
+}
+
 TEST_CASE("gemm with empty extents") {
   for_each_context([](auto const& context) {
     float number = 5;
@@ -330,12 +393,21 @@ TEST_CASE("engine_name says who computes, and an engine that cannot run is refus
           engine_name(Context<Exec>(Exec(), Engine::host));
         }).starts_with("[Context] Engine::host needs"));
 #endif
+  [[maybe_unused]] auto const refusal = [](Engine engine) {
+    auto const x = random_tensor<float>(1, 1, 2, 2);
+    return message_of<ConfigError>(
+        [&] { gemm(Context<Exec>(Exec(), engine), as_matrix(x), as_matrix(x), as_matrix(x)); });
+  };
 #ifdef KOVOS_ENABLE_EIGEN
   CHECK(engine_name(Context<Exec>(Exec(), Engine::eigen)) == "eigen");
 #else
-  auto const x = random_tensor<float>(1, 1, 2, 2);
-  CHECK(message_of<ConfigError>([&] {
-          gemm(Context<Exec>(Exec(), Engine::eigen), as_matrix(x), as_matrix(x), as_matrix(x));
-        }) == "[gemm] Engine::eigen needs the component kovos::eigen; link it or use another engine");
+  CHECK(refusal(Engine::eigen) ==
+        "[gemm] Engine::eigen needs the component kovos::eigen; link it or use another engine");
+#endif
+#ifdef KOVOS_ENABLE_ONEDNN
+  CHECK(engine_name(Context<Exec>(Exec(), Engine::onednn)) == "onednn");
+#else
+  CHECK(refusal(Engine::onednn) ==
+        "[gemm] Engine::onednn needs the component kovos::onednn; link it or use another engine");
 #endif
 }

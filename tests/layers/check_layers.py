@@ -28,6 +28,7 @@ ALLOWED = {
 LIBRARIES = {
     "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "clip", "segmentation", "metrics", "data", "training"},
     "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen.hpp"},
+    "dnnl.hpp": {"kernels/engine/onednn.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},
     "immintrin.h": {"kernels/engine/host.hpp", "kernels/engine/amx_available.hpp"},
     "cpuid.h": {"kernels/engine/amx_available.hpp"},

@@ -191,6 +191,9 @@ TEST_CASE("inference equals the authors' numbers with the portable engine") { ch
 #ifdef KOVOS_ENABLE_EIGEN
 TEST_CASE("inference equals the authors' numbers with the Eigen engine") { check_against_authors(Engine::eigen); }
 #endif
+#ifdef KOVOS_ENABLE_ONEDNN
+TEST_CASE("inference equals the authors' numbers with the oneDNN engine") { check_against_authors(Engine::onednn); }
+#endif
 
 TEST_CASE("the image encoder in bf16 stays within the stated tolerance of the authors' fp32 numbers") {
   // Rounding the encoder's matrices to 8 significant bits, per stage as a share of the tensor's largest magnitude. With

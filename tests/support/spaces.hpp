@@ -23,6 +23,9 @@ inline std::vector<Engine> engines() {
 #ifdef KOVOS_ENABLE_EIGEN
   list.push_back(Engine::eigen);
 #endif
+#ifdef KOVOS_ENABLE_ONEDNN
+  list.push_back(Engine::onednn);
+#endif
 #ifdef KOVOS_HOST_ENGINE
   list.push_back(Engine::host);
 #endif
@@ -37,6 +40,8 @@ inline std::string name_of(Engine engine) {
       return "portable";
     case Engine::eigen:
       return "eigen";
+    case Engine::onednn:
+      return "onednn";
     case Engine::host:
       return "host";
   }

@@ -41,6 +41,7 @@ enum class Engine {
   automatic,  ///< the best this machine and build have
   portable,   ///< plain Kokkos loops, on every backend; the definition of right
   eigen,      ///< matrix products by Eigen, the rest portable; host only, needs the component `eigen`
+  onednn,     ///< matrix products by oneDNN on threads of its own, the rest portable; host only, component `onednn`
   host,       ///< packed operands and vector micro-kernels chosen by the CPU's features; host only
 };
 

@@ -17,6 +17,9 @@
 #ifdef KOVOS_ENABLE_EIGEN
 #include "kovos/kernels/engine/eigen.hpp"
 #endif
+#ifdef KOVOS_ENABLE_ONEDNN
+#include "kovos/kernels/engine/onednn.hpp"
+#endif
 
 namespace kovos {
 
@@ -358,6 +361,16 @@ void gemm(Context<Exec> const& context, Matrix<A> const& a, Matrix<B> const& b, 
 #else
   require<ConfigError>(context.engine() != Engine::eigen,
                        "[gemm] Engine::eigen needs the component kovos::eigen; link it or use another engine");
+#endif
+#ifdef KOVOS_ENABLE_ONEDNN
+  if constexpr (half_or_float && std::is_same_v<C, float> && is_host_execution<Exec>)
+    if (unit_columns && a.columns > 0 && context.engine() == Engine::onednn) {
+      detail::gemm_onednn(context, product);
+      return;
+    }
+#else
+  require<ConfigError>(context.engine() != Engine::onednn,
+                       "[gemm] Engine::onednn needs the component kovos::onednn; link it or use another engine");
 #endif
   detail::gemm_portable(context, product);
 }

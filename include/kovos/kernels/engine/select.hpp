@@ -111,7 +111,7 @@ void for_each_alone(Context<Exec> const& context, char const* label, std::size_t
 
 }  // namespace detail
 
-/// The name of the engine that runs matrix products in this context: "portable", "eigen", "host avx512", ...
+/// The name of the engine that runs matrix products in this context: "portable", "eigen", "onednn", "host avx512", ...
 template <class Exec>
 std::string engine_name(Context<Exec> const& context) {
 #ifdef KOVOS_HOST_ENGINE
@@ -120,7 +120,8 @@ std::string engine_name(Context<Exec> const& context) {
     return std::string("host ") + (half ? half->name : detail::best_host_kernels().name);
   }
 #endif
-  return context.engine() == Engine::eigen ? "eigen" : "portable";
+  if (context.engine() == Engine::eigen) return "eigen";
+  return context.engine() == Engine::onednn ? "onednn" : "portable";
 }
 
 }  // namespace kovos
