@@ -47,41 +47,29 @@ auto linear_attention(Context<Exec> const& context, DynamicTensor<float, 3, type
   if (detail::uses_host_engine(context)) {
     auto const& kernels = detail::best_host_kernels();
     std::size_t const threads = detail::workers(context, positions);
-    std::size_t const state = heads * head_dim * head_dim;
-    auto const scratch = context.template tensor<float>(threads, state + 2 * width);
-    detail::for_each_task(
-        context, "kovos::linear_attention", threads, positions, [&](std::size_t p, std::size_t worker) {
-          float* const m = scratch.data() + worker * scratch.extent(1);  // [heads, head_dim, head_dim]
-          float* const key_sum = m + state;                              // [width]
-          float* const features = key_sum + width;                       // [width]
-          std::fill_n(m, state + width, 0.0f);
-          auto const accumulate = [&](float const* key, float const* value, float count) {
-            std::copy_n(key, width, features);
-            kernels.elu_plus_one(features, width);
-            for (std::size_t i = 0; i < width; ++i) {
-              features[i] *= count;
-              key_sum[i] += features[i];
-            }
-            for (std::size_t h = 0; h < heads; ++h)
-              kernels.outer_product(m + h * head_dim * head_dim, features + h * head_dim, value + h * head_dim,
-                                    head_dim, head_dim);
-          };
-          for (std::size_t s = 0; s < length; ++s)
-            accumulate(k.data() + (s * positions + p) * width, v.data() + (s * positions + p) * width, 1.0f);
-          if (padding.count > 0)
-            accumulate(padding.key.data(), padding.value.data(), static_cast<float>(padding.count));
-          for (std::size_t s = 0; s < length; ++s) {
-            std::copy_n(q.data() + (s * positions + p) * width, width, features);
-            kernels.elu_plus_one(features, width);
-            for (std::size_t h = 0; h < heads; ++h) {
-              float const* const f = features + h * head_dim;
-              float denominator = epsilon;
-              for (std::size_t i = 0; i < head_dim; ++i) denominator += f[i] * key_sum[h * head_dim + i];
-              kernels.row_times_matrix(o.data() + (s * positions + p) * width + h * head_dim, f,
-                                       m + h * head_dim * head_dim, head_dim, head_dim, 1.0f / denominator);
-            }
-          }
-        });
+    auto const scratch = context.template tensor<float>(threads, kernels.linear_attention_scratch(length, head_dim));
+    detail::for_each_task(context, "kovos::linear_attention", threads, positions,
+                          [&](std::size_t p, std::size_t worker) {
+                            detail::HostLinearAttention t;
+                            t.stride = positions * width;
+                            t.length = length;
+                            t.head_dim = head_dim;
+                            t.repeats = static_cast<float>(padding.count);
+                            t.epsilon = epsilon;
+                            t.scratch = scratch.data() + worker * scratch.extent(1);
+                            for (std::size_t first = 0; first < width; first += head_dim) {
+                              std::size_t const at = p * width + first;
+                              t.q = q.data() + at;
+                              t.k = k.data() + at;
+                              t.v = v.data() + at;
+                              t.o = o.data() + at;
+                              if (padding.count > 0) {
+                                t.repeated_key = padding.key.data() + first;
+                                t.repeated_value = padding.value.data() + first;
+                              }
+                              kernels.linear_attention(t);
+                            }
+                          });
     return o;
   }
 #endif

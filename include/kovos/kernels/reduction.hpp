@@ -12,6 +12,7 @@
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/resample.hpp"
 
 namespace kovos {
 
@@ -47,25 +48,23 @@ void update_argmax(Context<Exec> const& context, DynamicTensor<float, 2, typenam
   auto const* const from = x.data();
   auto* const top = best.data();
   auto* const which = label.data();
+#ifdef KOVOS_HOST_ENGINE
   if constexpr (is_host_execution<Exec>)
     if (detail::uses_host_engine(context)) {
       // So many positions that best and label stay in the first-level cache while rows pass.
       std::size_t const run = 2048, tasks = (positions + run - 1) / run;
-      detail::for_each_task(context, "kovos::update_argmax", detail::workers(context, tasks), tasks,
-                            [=](std::size_t task, std::size_t) {
-                              std::size_t const last = std::min(positions, (task + 1) * run);
-                              for (std::size_t t = 0; t < count; ++t) {
-                                float const* const row = from + t * positions;
-                                auto const index = static_cast<std::int32_t>(first + t);
-                                for (std::size_t p = task * run; p < last; ++p) {
-                                  bool const more = row[p] > top[p];
-                                  top[p] = more ? row[p] : top[p];
-                                  which[p] = more ? index : which[p];
-                                }
-                              }
-                            });
+      auto const& kernels = detail::best_host_kernels();
+      detail::for_each_task(
+          context, "kovos::update_argmax", detail::workers(context, tasks), tasks, [&](std::size_t task, std::size_t) {
+            std::size_t const p = task * run, size = std::min(run, positions - p);
+            for (std::size_t t = 0; t < count; ++t) {
+              float const* const row = from + t * positions + p;
+              kernels.blend_argmax(row, row, 0, size, top + p, which + p, static_cast<std::int32_t>(first + t));
+            }
+          });
       return;
     }
+#endif
   detail::for_each_index(
       context, "kovos::update_argmax", positions, KOKKOS_LAMBDA(std::size_t p) {
         for (std::size_t t = 0; t < count; ++t)
@@ -74,6 +73,42 @@ void update_argmax(Context<Exec> const& context, DynamicTensor<float, 2, typenam
             which[p] = static_cast<std::int32_t>(first + t);
           }
       });
+}
+
+/// update_argmax of maps that are resized first, without the resized maps in memory: a step of the running argmax that
+/// labels the pixels of a picture. x: [T, h, w, 1], best, label: [height * width]. Throws ShapeError if the extents
+/// disagree.
+template <class Exec>
+void resize_bilinear_argmax(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                            std::size_t height, std::size_t width, std::size_t first,
+                            DynamicTensor<float, 1, typename Exec::memory_space> const& best,
+                            DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& label) {
+  std::size_t const count = x.extent(0), h = x.extent(1), w = x.extent(2), pixels = height * width;
+  require_extent("resize_bilinear_argmax", "x.extent(3)", x.extent(3), 1);
+  require_extent("resize_bilinear_argmax", "best", best.extent(0), pixels);
+  require_extent("resize_bilinear_argmax", "label", label.extent(0), pixels);
+#ifdef KOVOS_HOST_ENGINE
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      detail::check_resample("resize_bilinear_argmax", h, w, height, width);
+      // Bands of rows whose best and label stay in the second-level cache while the maps pass.
+      std::size_t const band = std::clamp<std::size_t>(32768 / width, 1, height), bands = (height + band - 1) / band;
+      detail::BilinearRows const rows(context, h, w, 1, height, width, Alignment::half_pixel, bands);
+      auto const& kernels = detail::best_host_kernels();
+      detail::for_each_task(
+          context, "kovos::resize_bilinear_argmax", rows.threads, bands, [&](std::size_t task, std::size_t worker) {
+            for (std::size_t t = 0; t < count; ++t)
+              rows.visit(worker, x.data() + t * h * w, task * band, std::min((task + 1) * band, height),
+                         [&](std::size_t row, float const* top, float const* bottom, float weight) {
+                           kernels.blend_argmax(top, bottom, weight, width, best.data() + row * width,
+                                                label.data() + row * width, static_cast<std::int32_t>(first + t));
+                         });
+          });
+      return;
+    }
+#endif
+  auto const resized = resize_bilinear(context, x, height, width);
+  update_argmax(context, resized.reshape(dynamic_extents<2>(count, pixels)), first, best, label);
 }
 
 /// Largest element of each row. x: [N, C] -> [N]. Throws ShapeError if C is 0.

@@ -68,6 +68,56 @@ KOKKOS_INLINE_FUNCTION float cubic_weight(float t) {
   return 0;
 }
 
+#ifdef KOVOS_HOST_ENGINE
+/// Goes through the rows of a map resized to height x width. Rows of the map are interpolated along themselves once,
+/// not once for each row of the result that lies between them.
+template <class Exec>
+struct BilinearRows {
+  std::size_t h, w, c, height, width;
+  Alignment alignment;
+  std::size_t threads;
+  std::vector<LinearTap> columns;
+  DynamicTensor<float, 2, typename Exec::memory_space> scratch;
+
+  BilinearRows(Context<Exec> const& context, std::size_t from_height, std::size_t from_width, std::size_t channels,
+               std::size_t to_height, std::size_t to_width, Alignment align, std::size_t tasks)
+      : h(from_height),
+        w(from_width),
+        c(channels),
+        height(to_height),
+        width(to_width),
+        alignment(align),
+        threads(workers(context, tasks)),
+        columns(w == width ? 0 : width),
+        scratch(context.template tensor<float>(threads, 2 * width * c)) {
+    for (std::size_t j = 0; j < columns.size(); ++j) columns[j] = linear_tap(j, w, width, alignment);
+  }
+
+  /// f(row, top, bottom, weight) for the rows [first, last) of the result: each is (1 - weight) top + weight bottom.
+  template <class F>
+  void visit(std::size_t worker, float const* map, std::size_t first, std::size_t last, F const& f) const {
+    float* const buffers[2] = {scratch.data() + worker * scratch.extent(1),
+                               scratch.data() + worker * scratch.extent(1) + width * c};
+    std::size_t held[2] = {h, h};  // which row of the map each buffer holds; h: none
+    auto const along = [&](std::size_t row) -> float const* {
+      float const* const line = map + row * w * c;
+      if (columns.empty()) return line;
+      float* out = buffers[row % 2];  // the two rows of a result are neighbours
+      if (held[row % 2] == row) return out;
+      held[row % 2] = row;
+      for (auto const& tap : columns)
+        for (std::size_t i = 0; i < c; ++i) *out++ = interpolate_along(line, tap, c, i);
+      return buffers[row % 2];
+    };
+    for (std::size_t row = first; row < last; ++row) {
+      auto const tap = linear_tap(row, h, height, alignment);
+      float const* const top = along(tap.first);
+      f(row, top, along(tap.second), tap.weight);
+    }
+  }
+};
+#endif
+
 inline void check_resample(char const* where, std::size_t h, std::size_t w, std::size_t new_h, std::size_t new_w) {
   require<ShapeError>(h > 0 && w > 0 && new_h > 0 && new_w > 0, "[", where, "] cannot resample ", h, " x ", w, " to ",
                       new_h, " x ", new_w);
@@ -85,46 +135,24 @@ auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typen
   auto y = context.template tensor<float>(n, height, width, c);
   auto const* const from = x.data();
   auto* const to = y.data();
+#ifdef KOVOS_HOST_ENGINE
   if constexpr (is_host_execution<Exec>)
     if (detail::uses_host_engine(context)) {
-      // Rows of x are interpolated along themselves once, not once for each row of y that lies between them.
-      std::vector<detail::LinearTap> columns(width);
-      for (std::size_t j = 0; j < width; ++j) columns[j] = detail::linear_tap(j, w, width, alignment);
       std::size_t const band = std::clamp<std::size_t>(65536 / std::max<std::size_t>(1, width * c), 1, height),
                         bands = (height + band - 1) / band;
-      std::size_t const threads = detail::workers(context, n * bands), row_size = width * c;
-      auto const scratch = context.template tensor<float>(threads, 2 * row_size);
-      detail::for_each_task(context, "kovos::resize_bilinear", threads, n * bands,
-                            [&](std::size_t task, std::size_t worker) {
-                              float const* const map = from + task / bands * h * w * c;
-                              float* top = scratch.data() + worker * 2 * row_size;
-                              float* bottom = top + row_size;
-                              std::size_t top_row = h, bottom_row = h;  // which rows of x they hold; h: none
-                              auto const along = [&](std::size_t row, float* out) {
-                                float const* const line = map + row * w * c;
-                                for (auto const& tap : columns)
-                                  for (std::size_t i = 0; i < c; ++i)
-                                    *out++ = detail::interpolate_along(line, tap, c, i);
-                              };
-                              std::size_t const first = task % bands * band;
-                              for (std::size_t row = first; row < std::min(first + band, height); ++row) {
-                                auto const ty = detail::linear_tap(row, h, height, alignment);
-                                if (ty.first != top_row) {
-                                  if (ty.first == bottom_row) {
-                                    std::swap(top, bottom);
-                                    std::swap(top_row, bottom_row);
-                                  } else {
-                                    along(top_row = ty.first, top);
-                                  }
-                                }
-                                if (ty.second != bottom_row) along(bottom_row = ty.second, bottom);
-                                float* const out = to + (task / bands * height + row) * row_size;
-                                for (std::size_t i = 0; i < row_size; ++i)
-                                  out[i] = (1 - ty.weight) * top[i] + ty.weight * bottom[i];
-                              }
-                            });
+      detail::BilinearRows const rows(context, h, w, c, height, width, alignment, n * bands);
+      auto const& kernels = detail::best_host_kernels();
+      detail::for_each_task(
+          context, "kovos::resize_bilinear", rows.threads, n * bands, [&](std::size_t task, std::size_t worker) {
+            std::size_t const first = task % bands * band;
+            rows.visit(worker, from + task / bands * h * w * c, first, std::min(first + band, height),
+                       [&](std::size_t row, float const* top, float const* bottom, float weight) {
+                         kernels.blend(top, bottom, weight, to + (task / bands * height + row) * width * c, width * c);
+                       });
+          });
       return y;
     }
+#endif
   detail::for_each_index(
       context, "kovos::resize_bilinear", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
         std::size_t const sample = index / width / height;

@@ -22,6 +22,7 @@
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/reduction.hpp"
+#include "kovos/kernels/resample.hpp"
 #include "kovos/kernels/resize_u8.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
@@ -155,11 +156,12 @@ class CatSeg {
       result.scores = Tensor<float, dynamic_extents<3>>(dynamic_extents<3>(words.names.size(), height, width));
       std::fill_n(result.scores.data(), result.scores.size(), 0.0f);
     }
+    auto const size = merged_size(views, logits);
     // Tiles of about 64 MB at the picture's own size.
     std::size_t const tile = std::clamp<std::size_t>((std::size_t{1} << 24) / pixels, 1, 16);
     for (std::size_t first = 0; first < present.size(); first += tile) {
       std::size_t const count = std::min(tile, present.size() - first);
-      auto const scores = context_.template tensor<float>(count, pixels);
+      auto const maps = context_.template tensor<float>(count, size[0], size[1], std::size_t{1});
       std::size_t const* const classes = present.data() + first;
       // Neighbours in the list are merged together, unless each core takes a class of its own.
       bool const apart = detail::runs_side_by_side(context_, count);
@@ -167,16 +169,17 @@ class CatSeg {
       for (std::size_t t = 1; t <= count; ++t)
         if (apart || t == count || classes[t] != classes[t - 1] + 1) runs.push_back(t);
       detail::for_each_alone(context_, "kovos::labels", runs.size() - 1, [&](Context<Exec> const& c, std::size_t task) {
-        std::size_t const from = runs[task], size = runs[task + 1] - from;
-        assign(c, scores.slice(from, size),
-               merge_views(c, views, logits, classes[from], size, height, width)
-                   .reshape(dynamic_extents<2>(size, pixels)));
+        std::size_t const from = runs[task], length = runs[task + 1] - from;
+        assign(c, maps.slice(from, length), merge_views_on_grid(c, views, logits, classes[from], length));
       });
-      update_argmax(context_, scores, first, best, label);
       if (options.keep_scores) {
+        auto const scores = resize_bilinear(context_, maps, height, width).reshape(dynamic_extents<2>(count, pixels));
+        update_argmax(context_, scores, first, best, label);
         auto const host = to_host(context_, scores);
         for (std::size_t t = 0; t < count; ++t)
           std::copy_n(host.data() + t * pixels, pixels, result.scores.data() + classes[t] * pixels);
+      } else {
+        resize_bilinear_argmax(context_, maps, height, width, first, best, label);
       }
     }
     auto const host_best = to_host(context_, best);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -83,12 +84,20 @@ Views<typename Exec::memory_space> cut_views(Context<Exec> const& context,
   return views;
 }
 
-/// Probabilities of the classes [first, first + count) at height x width pixels, from the logits of all views.
-/// Classes a view did not compute stand at -100 there, as the authors have it. -> [count, height, width, 1].
+/// Height and width of what merge_views_on_grid returns.
+template <class Memory>
+std::array<std::size_t, 2> merged_size(Views<Memory> const& views, std::vector<ClassLogits<Memory>> const& logits) {
+  if (views.mode == WindowMode::sliding) return {views.geometry.canvas, views.geometry.canvas};
+  auto const& z = logits.at(0).logits;
+  return {std::min(z.extent(1), views.height), std::min(z.extent(2), views.width)};
+}
+
+/// Probabilities of the classes [first, first + count) from the logits of all views, on the grid on which the views
+/// meet. Classes a view did not compute stand at -100 there, as the authors have it. -> [count, h, w, 1].
 template <class Exec>
-auto merge_views(Context<Exec> const& context, Views<typename Exec::memory_space> const& views,
-                 std::vector<ClassLogits<typename Exec::memory_space>> const& logits, std::size_t first,
-                 std::size_t count, std::size_t height, std::size_t width) {
+auto merge_views_on_grid(Context<Exec> const& context, Views<typename Exec::memory_space> const& views,
+                         std::vector<ClassLogits<typename Exec::memory_space>> const& logits, std::size_t first,
+                         std::size_t count) {
   auto const& test = views.geometry;
   // Probabilities of one view on its own grid.
   auto const tile = [&](ClassLogits<typename Exec::memory_space> const& view) {
@@ -114,9 +123,8 @@ auto merge_views(Context<Exec> const& context, Views<typename Exec::memory_space
   if (views.mode == WindowMode::whole) {
     auto const z = tile(logits.at(0));
     activate(context, z, Activation::sigmoid);
-    std::size_t const h = std::min(z.extent(1), views.height), w = std::min(z.extent(2), views.width);
-    auto const kept = h == z.extent(1) && w == z.extent(2) ? z : crop(context, z, 0, 0, h, w);
-    return resize_bilinear(context, kept, height, width);
+    auto const [h, w] = merged_size(views, logits);
+    return h == z.extent(1) && w == z.extent(2) ? z : crop(context, z, 0, 0, h, w);
   }
   auto const probabilities = [&](ClassLogits<typename Exec::memory_space> const& view) {
     auto const p = resize_bilinear(context, tile(view), test.window, test.window);
@@ -130,7 +138,15 @@ auto merge_views(Context<Exec> const& context, Views<typename Exec::memory_space
     add_window(context, canvas, probabilities(logits.at(n)), n / per_axis * test.stride, n % per_axis * test.stride);
   auto const global = resize_bilinear(context, probabilities(logits.back()), test.canvas, test.canvas);
   blend_windows_with_global(context, canvas, global, test.window, test.stride);
-  return resize_bilinear(context, canvas, height, width);
+  return canvas;
+}
+
+/// The same at height x width pixels. -> [count, height, width, 1].
+template <class Exec>
+auto merge_views(Context<Exec> const& context, Views<typename Exec::memory_space> const& views,
+                 std::vector<ClassLogits<typename Exec::memory_space>> const& logits, std::size_t first,
+                 std::size_t count, std::size_t height, std::size_t width) {
+  return resize_bilinear(context, merge_views_on_grid(context, views, logits, first, count), height, width);
 }
 
 }  // namespace kovos

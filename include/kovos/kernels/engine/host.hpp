@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #ifdef KOVOS_HOST_ENGINE_X86
 #include <immintrin.h>

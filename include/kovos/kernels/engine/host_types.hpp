@@ -62,6 +62,22 @@ struct HostAttention {
   float* scratch = nullptr;              // attention_scratch(queries, keys, head_dim) floats
 };
 
+/// One head of linear attention with the feature map phi(x) = elu(x) + 1, along a sequence of rows of head_dim floats.
+struct HostLinearAttention {
+  float const* q = nullptr;  // rows `stride` floats apart; k, v, o alike
+  float const* k = nullptr;
+  float const* v = nullptr;
+  float* o = nullptr;
+  std::size_t stride = 0;
+  std::size_t length = 0;
+  std::size_t head_dim = 0;
+  float repeats = 0;  // one more key and value that stand so many times at the end
+  float const* repeated_key = nullptr;
+  float const* repeated_value = nullptr;
+  float epsilon = 0;
+  float* scratch = nullptr;  // linear_attention_scratch(length, head_dim) floats
+};
+
 /// The host engine's entry points, compiled once per instruction set.
 struct HostKernels {
   char const* name;
@@ -71,6 +87,8 @@ struct HostKernels {
   void (*gemm)(HostGemmBlock const&);
   void (*attention)(HostAttention const&);
   std::size_t (*attention_scratch)(std::size_t keys, std::size_t head_dim);
+  void (*linear_attention)(HostLinearAttention const&);
+  std::size_t (*linear_attention_scratch)(std::size_t length, std::size_t head_dim);
   /// y[i] = (x[i] - mean) / sqrt(variance + epsilon) * weight + bias for each row of c floats.
   void (*layer_norm)(float const* x, float* y, float const* weight, float const* bias, std::size_t rows, std::size_t c,
                      float epsilon);
@@ -83,6 +101,11 @@ struct HostKernels {
   /// y = activation(x * scale[c] + shift[c]) over rows of c floats.
   void (*scale_shift)(float const* x, float* y, std::size_t rows, std::size_t c, float const* scale, float const* shift,
                       bool relu);
+  /// y = (1 - weight) a + weight b.
+  void (*blend)(float const* a, float const* b, float weight, float* y, std::size_t count);
+  /// Where (1 - weight) a + weight b exceeds best: best = it, label = index.
+  void (*blend_argmax)(float const* a, float const* b, float weight, std::size_t count, float* best,
+                       std::int32_t* label, std::int32_t index);
   /// m[i, :] += a[i] * b for i < n: the outer product that linear attention sums up; b has c floats.
   void (*outer_product)(float* m, float const* a, float const* b, std::size_t n, std::size_t c);
   /// y = factor * sum_i a[i] * m[i, :].
