@@ -27,6 +27,9 @@ struct Convolution {
   float const* bias = nullptr;    // [O]
   std::size_t first_channel = 0;  // x has channels of weight's from here on
   float const* shared = nullptr;  // [H', W', O], added to every sample; then there is no bias
+  // Host engine only:
+  float const* scaling = nullptr;  // [N, 2, C]: x stands for max(0, x scale + shift)
+  float* moments = nullptr;        // [N, H', 2, O]: mean and squared deviations of each row of the result are put here
 };
 
 #ifdef KOVOS_HOST_ENGINE
@@ -38,7 +41,7 @@ auto packed_convolution(Context<Exec> const& context, Kernels const& kernels, W 
                         std::size_t first_channel, std::size_t c) {
   constexpr bool halves = std::is_same_v<E, std::uint16_t>;
   std::size_t const out_c = weight.extent(0), all_c = weight.extent(1), kh = weight.extent(2), kw = weight.extent(3);
-  std::size_t const depth = kh * kw * c, columns = kernels.columns;
+  std::size_t const depth = kh * kw * c, columns = out_c == 1 && !halves ? 1 : kernels.columns;
   std::size_t const panels = (out_c + columns - 1) / columns;
   auto const pack = [&](auto const& all) {
     for_each_task(context, "kovos::conv2d pack", workers(context, panels), panels, [&](std::size_t panel, std::size_t) {
@@ -59,19 +62,45 @@ auto packed_convolution(Context<Exec> const& context, Kernels const& kernels, W 
       panels * depth * columns, [&] { return context.template tensor<E>(panels * depth * columns); }, pack);
 }
 
-/// One row of a map, `row` counted from the first row of padding, with `padding` pixels of zeros on both sides.
+/// Rows of a map as operands of products.
 template <class E, class Kernels>
-void copy_padded_row(Kernels const& kernels, float const* map, std::size_t height, std::size_t width, std::size_t c,
-                     std::size_t padding, std::size_t row, E* to) {
-  if (row < padding || row >= height + padding) {
-    std::fill_n(to, (width + 2 * padding) * c, E{0});
-    return;
+struct PaddedRows {
+  Kernels const& kernels;
+  float const* map;      // [height, width, c]
+  float const* scaling;  // [2, c] or nullptr, as Convolution says
+  std::size_t height, width, c, padding;
+  float* line;  // room for a row, if there is a scaling
+
+  /// One row, counted from the first row of padding, with `padding` pixels of zeros on both sides.
+  void copy(std::size_t row, E* to) const {
+    if (row < padding || row >= height + padding) {
+      std::fill_n(to, (width + 2 * padding) * c, E{0});
+      return;
+    }
+    float const* from = map + (row - padding) * width * c;
+    std::fill_n(to, padding * c, E{0});
+    E* const middle = to + padding * c;
+    std::fill_n(middle + width * c, padding * c, E{0});
+    if constexpr (std::is_same_v<E, float>) {
+      if (scaling) kernels.scale_shift(from, middle, width, c, scaling, scaling + c, true);
+      else std::copy_n(from, width * c, middle);
+    } else {
+      if (scaling) {
+        best_host_kernels().scale_shift(from, line, width, c, scaling, scaling + c, true);
+        from = line;
+      }
+      kernels.round(from, middle, width * c);
+    }
   }
-  float const* const from = map + (row - padding) * width * c;
-  std::fill_n(to, padding * c, E{0});
-  if constexpr (std::is_same_v<E, std::uint16_t>) kernels.round(from, to + padding * c, width * c);
-  else std::copy_n(from, width * c, to + padding * c);
-  std::fill_n(to + (padding + width) * c, padding * c, E{0});
+};
+
+/// Mean and sum of squared deviations of each channel over the pixels of a row. to: [2, c].
+inline void row_moments(float const* row, std::size_t pixels, std::size_t c, float* to) {
+  auto const& kernels = best_host_kernels();
+  std::fill_n(to, 2 * c, 0.0f);
+  kernels.channel_sums(row, pixels, c, to);
+  for (std::size_t i = 0; i < c; ++i) to[i] /= static_cast<float>(pixels);
+  kernels.channel_squares(row, pixels, c, to, to + c);
 }
 
 /// How many rows of an output are computed from one copy of their input, so that it stays in the second-level cache.
@@ -96,14 +125,21 @@ void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
   std::size_t const band_rows = (band - 1) * stride + kh;
   std::size_t const threads = workers(context, n * bands);
   auto const scratch = context.template tensor<E>(threads, band_rows * row_size);
+  auto const lines = context.template tensor<float>(threads, of.scaling ? width * c : 0);
   for_each_task(context, "kovos::conv2d", threads, n * bands, [&](std::size_t task, std::size_t worker) {
     std::size_t const sample = task / bands;
     std::size_t const first = task % bands * band;
     std::size_t const rows = std::min(band, out_h - first);
     E* const copy = scratch.data() + worker * band_rows * row_size;
-    for (std::size_t i = 0; i < (rows - 1) * stride + kh; ++i)
-      copy_padded_row(kernels, x.data() + sample * height * width * c, height, width, c, padding, first * stride + i,
-                      copy + i * row_size);
+    PaddedRows<E, Kernels> const input{kernels,
+                                       x.data() + sample * height * width * c,
+                                       of.scaling ? of.scaling + sample * 2 * c : nullptr,
+                                       height,
+                                       width,
+                                       c,
+                                       padding,
+                                       lines.data() + worker * lines.extent(1)};
+    for (std::size_t i = 0; i < (rows - 1) * stride + kh; ++i) input.copy(first * stride + i, copy + i * row_size);
     HostProduct<E> g;
     g.a_stride = stride * c;
     g.segments = kh;
@@ -119,8 +155,11 @@ void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
     for (std::size_t i = 0; i < rows; ++i) {
       g.a = copy + i * stride * row_size;
       if (of.shared) g.epilogue.addend = of.shared + (first + i) * out_w * out_c;
-      g.c = y.data() + (sample * out_h + first + i) * out_w * out_c;
-      kernels.gemm(g);
+      std::size_t const row = sample * out_h + first + i;
+      g.c = y.data() + row * out_w * out_c;
+      if constexpr (std::is_same_v<E, float>) out_c == 1 ? kernels.gemv(g) : kernels.gemm(g);
+      else kernels.gemm(g);
+      if (of.moments) row_moments(g.c, out_w, out_c, of.moments + row * 2 * out_c);
     }
   });
 }
@@ -143,7 +182,7 @@ auto convolve(Context<Exec> const& context, DynamicTensor<float, 4, typename Exe
 #ifdef KOVOS_HOST_ENGINE
   if (uses_host_engine(context)) {
     auto const* const half = half_kernels(context);
-    if (half && kw * c % 2 == 0) conv2d_host<std::uint16_t>(context, *half, x, weight, y, of);
+    if (half && kw * c % 2 == 0 && out_c > 1) conv2d_host<std::uint16_t>(context, *half, x, weight, y, of);
     else conv2d_host<float>(context, best_host_kernels(), x, weight, y, of);
     return y;
   }

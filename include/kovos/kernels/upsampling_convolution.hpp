@@ -23,8 +23,8 @@ namespace detail {
 template <class E, class Kernels, class Exec>
 void upsample_conv2d_host(Context<Exec> const& context, Kernels const& kernels,
                           DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                          DynamicTensor<float, 5, typename Exec::memory_space> const& composed, float const* shared,
-                          DynamicTensor<float, 4, typename Exec::memory_space> const& y) {
+                          DynamicTensor<float, 5, typename Exec::memory_space> const& composed,
+                          DynamicTensor<float, 4, typename Exec::memory_space> const& y, Convolution const& of) {
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3), out_c = y.extent(3);
   std::array<DynamicTensor<E, 1, typename Exec::memory_space>, 4> packed;
   for (std::size_t phase = 0; phase < 4; ++phase) {
@@ -37,14 +37,21 @@ void upsample_conv2d_host(Context<Exec> const& context, Kernels const& kernels,
   std::size_t const bands = (height + band - 1) / band;
   std::size_t const threads = workers(context, n * bands);
   auto const scratch = context.template tensor<E>(threads, (band + 2) * row_size);
+  auto const lines = context.template tensor<float>(threads, of.scaling ? width * c : 0);
   for_each_task(context, "kovos::upsample_conv2d", threads, n * bands, [&](std::size_t task, std::size_t worker) {
     std::size_t const sample = task / bands;
     std::size_t const first = task % bands * band;
     std::size_t const rows = std::min(band, height - first);
     E* const copy = scratch.data() + worker * (band + 2) * row_size;
-    for (std::size_t i = 0; i < rows + 2; ++i)
-      copy_padded_row(kernels, x.data() + sample * height * width * c, height, width, c, 1, first + i,
-                      copy + i * row_size);
+    PaddedRows<E, Kernels> const input{kernels,
+                                       x.data() + sample * height * width * c,
+                                       of.scaling ? of.scaling + sample * 2 * c : nullptr,
+                                       height,
+                                       width,
+                                       c,
+                                       1,
+                                       lines.data() + worker * lines.extent(1)};
+    for (std::size_t i = 0; i < rows + 2; ++i) input.copy(first + i, copy + i * row_size);
     HostProduct<E> g;
     g.a_stride = c;
     g.segments = 2;
@@ -57,13 +64,15 @@ void upsample_conv2d_host(Context<Exec> const& context, Kernels const& kernels,
     g.epilogue.row_period = width;
     for (std::size_t i = 0; i < rows; ++i)
       for (std::size_t phase = 0; phase < 4; ++phase) {
-        std::size_t const a = phase / 2, b = phase % 2;
-        std::size_t const pixel = (2 * (first + i) + a) * 2 * width + b;
+        std::size_t const a = phase / 2, b = phase % 2, row = 2 * (first + i) + a;
         g.a = copy + (i + a) * row_size + b * c;
         g.packed_b = packed[phase].data();
-        if (shared) g.epilogue.addend = shared + pixel * out_c;
-        g.c = y.data() + (sample * 4 * height * width + pixel) * out_c;
+        if (of.shared) g.epilogue.addend = of.shared + (row * 2 * width + b) * out_c;
+        float* const line = y.data() + (sample * 2 * height + row) * 2 * width * out_c;
+        g.c = line + b * out_c;
         kernels.gemm(g);
+        if (of.moments && b == 1)
+          row_moments(line, 2 * width, out_c, of.moments + (sample * 2 * height + row) * 2 * out_c);
       }
   });
 }
@@ -127,15 +136,11 @@ DynamicTensor<float, 5, typename Exec::memory_space> compose_upsampling(Context<
   return composed.reshape(dynamic_extents<5>(4, out_c, in_c, 2, 2));
 }
 
-/// conv2d_part(conv_transpose2d(x, up), weight, 0, 1, shared) without the map between them: less than half of its
-/// multiply-adds. The bias of the transposed convolution is not added: what it contributes is the same for all samples
-/// and belongs into `shared`.
-/// x: [N, H, W, C], composed: [4, O, C, 2, 2] from compose_upsampling(up, weight), shared: [1, 2 H, 2 W, O] or empty ->
-/// [N, 2 H, 2 W, O]. Throws ShapeError if the extents disagree.
+namespace detail {
 template <class Exec>
-auto upsample_conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                     DynamicTensor<float, 5, typename Exec::memory_space> const& composed,
-                     DynamicTensor<float, 4, typename Exec::memory_space> const& shared = {}) {
+auto upsample_convolve(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                       DynamicTensor<float, 5, typename Exec::memory_space> const& composed,
+                       DynamicTensor<float, 4, typename Exec::memory_space> const& shared, Convolution of = {}) {
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   std::size_t const out_c = composed.extent(1);
   require_extent("upsample_conv2d", "the last extent of x", c, composed.extent(2));
@@ -150,20 +155,21 @@ auto upsample_conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typen
   }
   auto y = context.template tensor<float>(n, 2 * height, 2 * width, out_c);
   if (y.size() == 0) return y;
+  of.shared = shared.data();
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) {
-    if (auto const* const half = detail::half_kernels(context))
-      detail::upsample_conv2d_host<std::uint16_t>(context, *half, x, composed, shared.data(), y);
-    else detail::upsample_conv2d_host<float>(context, detail::best_host_kernels(), x, composed, shared.data(), y);
+  if (uses_host_engine(context)) {
+    if (auto const* const half = half_kernels(context))
+      upsample_conv2d_host<std::uint16_t>(context, *half, x, composed, y, of);
+    else upsample_conv2d_host<float>(context, best_host_kernels(), x, composed, y, of);
     return y;
   }
 #endif
   auto const* const from = x.data();
   auto const* const w = composed.data();
-  auto const* const added = shared.data();
+  auto const* const added = of.shared;
   auto* const to = y.data();
   std::size_t const map = 4 * height * width * out_c;
-  detail::for_each_index(
+  for_each_index(
       context, "kovos::upsample_conv2d", y.size(), KOKKOS_LAMBDA(std::size_t index) {
         std::size_t const o = index % out_c;
         std::size_t const column = index / out_c % (2 * width);
@@ -185,6 +191,20 @@ auto upsample_conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typen
         to[index] = sum;
       });
   return y;
+}
+
+}  // namespace detail
+
+/// conv2d_part(conv_transpose2d(x, up), weight, 0, 1, shared) without the map between them: less than half of its
+/// multiply-adds. The bias of the transposed convolution is not added: what it contributes is the same for all samples
+/// and belongs into `shared`.
+/// x: [N, H, W, C], composed: [4, O, C, 2, 2] from compose_upsampling(up, weight), shared: [1, 2 H, 2 W, O] or empty ->
+/// [N, 2 H, 2 W, O]. Throws ShapeError if the extents disagree.
+template <class Exec>
+auto upsample_conv2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                     DynamicTensor<float, 5, typename Exec::memory_space> const& composed,
+                     DynamicTensor<float, 4, typename Exec::memory_space> const& shared = {}) {
+  return detail::upsample_convolve(context, x, composed, shared);
 }
 
 }  // namespace kovos

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kovos/core/execution.hpp"
+#include "kovos/kernels/convolution_norm.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/nn/parameter.hpp"
 
@@ -24,6 +25,9 @@ class GroupNorm {
   V operator()(C const& context, V const& x, bool relu = false) const {
     return group_norm(context, x, Groups, weight.dynamic(), bias.dynamic(), relu);
   }
+
+  /// For kernels that normalise on the way.
+  auto parameters() const { return GroupNormParameters{Groups, weight.dynamic(), bias.dynamic()}; }
 
   template <class F>
   void visit(F& f, std::string const& prefix) {

@@ -191,11 +191,15 @@ class Aggregator {
     if constexpr (C::in_place) {
       auto const prepared_0 = decoder1.prepare(context, guidance_0);
       auto const prepared_1 = decoder2.prepare(context, guidance_1);
+      auto const show = [&](char const* name, C const& c, ScaledMap<Memory> const& map) {
+        if constexpr (!std::is_same_v<Observer, Unobserved>)
+          observe(name, apply_scaling(c, {copy_of(c, map.x), map.scaling}));
+      };
       for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
-        auto const y = decoder1.with_prepared(c, x.slice(first, count), prepared_0);  // [t, 2 S, 2 S, d0]
-        observe("dec.out1", y);
+        auto const y = decoder1.with_prepared(c, {x.slice(first, count), {}}, prepared_0);  // [t, 2 S, 2 S, d0]
+        show("dec.out1", c, y);
         auto const z = decoder2.with_prepared(c, y, prepared_1);  // [t, 4 S, 4 S, d1]
-        observe("dec.out2", z);
+        show("dec.out2", c, z);
         auto const part = result.logits.slice(first, count);
         assign(c, part, head(c, z).reshape(part.extents()));
       });

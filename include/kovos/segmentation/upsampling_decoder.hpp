@@ -7,6 +7,7 @@
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/convolution.hpp"
+#include "kovos/kernels/convolution_norm.hpp"
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/upsampling_convolution.hpp"
 #include "kovos/nn/conv2d.hpp"
@@ -28,13 +29,8 @@ class DoubleConv {
   /// x: [N, H, W, In] -> [N, H, W, Out].
   template <execution_context C, class V>
   V operator()(C const& context, V const& x) const {
-    return after_first(context, conv_0(context, x));
-  }
-
-  /// The same from what the first convolution gave.
-  template <execution_context C, class V>
-  V after_first(C const& context, V const& x) const {
-    return norm_4(context, conv_3(context, norm_1(context, x, true)), true);
+    auto const y = norm_1(context, conv_0(context, x), true);
+    return norm_4(context, conv_3(context, y), true);
   }
 
   template <class F>
@@ -78,9 +74,10 @@ class Up {
   }
 
   /// The same result from what was prepared: what is upsampled is never stored, the guidance not convolved again.
-  template <execution_context C, class V>
-  V with_prepared(C const& context, V const& x, Prepared const& prepared) const {
-    return conv.after_first(context, upsample_conv2d(context, x, prepared.weight, prepared.shared));
+  template <execution_context C>
+  ScaledMap<Memory> with_prepared(C const& context, ScaledMap<Memory> const& x, Prepared const& prepared) const {
+    auto const y = upsample_conv2d_norm_relu(context, x, prepared.weight, prepared.shared, conv.norm_1.parameters());
+    return conv2d_norm_relu(context, y, conv.conv_3.weight.dynamic(), conv.norm_4.parameters());
   }
 
   template <class F>

@@ -85,6 +85,8 @@ struct HostKernels {
   std::size_t columns;  // of a register tile, and of a panel of packed B
 
   void (*gemm)(HostGemmBlock const&);
+  /// A product with one column; packed_b is that column, contiguous.
+  void (*gemv)(HostGemmBlock const&);
   void (*attention)(HostAttention const&);
   std::size_t (*attention_scratch)(std::size_t keys, std::size_t head_dim);
   void (*linear_attention)(HostLinearAttention const&);
