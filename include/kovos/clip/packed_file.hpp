@@ -82,11 +82,11 @@ class PackedFile {
   template <class Exec, class Module>
   void restore(Context<Exec> const& context, Module module, NamedTensors const& weights) {
     if (path_.empty()) return;
-    std::map<std::string, std::byte const*, std::less<>> places;
+    std::map<std::string, std::span<std::byte const>, std::less<>> places;
     auto const look = [&](std::string const& name, auto const& parameter) {
-      places[name] = bytes_of(parameter).data();
+      auto const bytes = places[name] = bytes_of(parameter);
       auto const original = weights.tensors.find(name);
-      if (original != weights.tensors.end() && original->second.bytes.data() != places[name]) converted_.insert(name);
+      if (original != weights.tensors.end() && original->second.bytes.data() != bytes.data()) converted_.insert(name);
     };
     module.visit(look, "");
     // What was packed of something packed comes after it.
@@ -211,26 +211,26 @@ class PackedFile {
   /// Takes "name+offset" off the front of a text, where a name in brackets is that of an entry.
   template <class Places>
   void const* take_place(std::string_view& text, Places const& places) const {
-    std::byte const* start = nullptr;
+    std::span<std::byte const> source;
     if (text.starts_with('(')) {
       auto const end = text.find(')');
       if (end == std::string_view::npos) return nullptr;
       auto const entry = kept_.find(std::string(packed_prefix) + std::string(text.substr(1, end - 1)));
       if (entry == kept_.end()) return nullptr;
-      start = entry->second.bytes.data();
+      source = entry->second.bytes;
       text.remove_prefix(end + 1);
     } else {
       auto const end = text.find('+');
       if (end == std::string_view::npos) return nullptr;
       auto const place = places.find(text.substr(0, end));
       if (place == places.end()) return nullptr;
-      start = place->second;
+      source = place->second;
       text.remove_prefix(end);
     }
     std::size_t offset = 0;
     if (!text.starts_with('+')) return nullptr;
     text.remove_prefix(1);
-    return take_number(text, offset) ? start + offset : nullptr;
+    return take_number(text, offset) && offset < source.size() ? source.data() + offset : nullptr;
   }
 
   template <class Places>
