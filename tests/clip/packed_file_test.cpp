@@ -59,7 +59,7 @@ void write_weights(fs::path const& path, float first) {
 struct Start {
   explicit Start(fs::path const& weights, fs::path const& cache, std::string const& engine = "host avx512")
       : file(read_checkpoint(weights)), packed(cache, file, engine, "fp32") {
-    load_parameters_or_throw(context, module, packed.converted(file), "Module");
+    load_parameters_or_throw(context, module, packed.ready(file), "Module");
     declare_constant(context, module);
     packed.restore(context, module, file);
   }
@@ -209,7 +209,7 @@ TEST_CASE("a file that is damaged or foreign is as good as none") {
        {"packed:", "packed:matrix", "packed:matrix+", "packed:matrix+12,1", "packed:matrix+99999999999999999999999,1",
         "packed:matrix+18446744073709551000,0,0,0,0,0,", "packed:nothing+0,0,0,0,0,0,0", "packed:(+0,0",
         "packed:()+0,0,0,0,0,0,0", "packed:matrix+12,1,2,3,0,0,0,", "packed:matrix+12,1,2,3,0,0,0x",
-        "parameter:", "parameter:nothing", "\x01"})
+        "parameter:", "parameter:nothing", "parameter:matrix", "rarely read:matrix", "rounded:matrix", ":", "\x01"})
     variant([&](std::string const&) { return name + std::to_string(++n); });
   std::vector<std::string> names;
   for (auto const& [name, tensor] : file.tensors)

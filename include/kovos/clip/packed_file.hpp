@@ -28,7 +28,8 @@ namespace kovos {
 
 /// What a start made of a checkpoint's weights, on disk for the next one: the operands an engine packed
 /// (PackedOperands), the parameters that had to be converted, that all weights are finite, and the fingerprint of the
-/// text encoder. A start that finds them maps them and never reads the large matrices of the checkpoint.
+/// text encoder. A start that finds them maps them and never reads the large matrices of the checkpoint. Small
+/// parameters are kept as well: the system reads ahead, and would fetch the large ones that lie between them.
 ///
 /// One safetensors file per (path of the weights, engine, type), so that new weights take the place of old ones. It
 /// counts only for the weights it was made of, told by their names and shapes and by the file's size and times: their
@@ -62,23 +63,25 @@ class PackedFile {
     read();
   }
 
-  /// These weights as a start may load them: converted already where that was necessary, and not looked at again.
-  NamedTensors converted(NamedTensors const& weights) const {
+  /// These weights as a start may load them: converted already where that was necessary, and not searched for NaN
+  /// again.
+  NamedTensors ready(NamedTensors const& weights) const {
     NamedTensors result = weights;
     if (!found_) return result;
     result.finite = true;
     for (auto const& [name, kept] : kept_) {
-      if (!name.starts_with(parameter_prefix)) continue;
-      auto const entry = result.tensors.find(name.substr(parameter_prefix.size()));
-      if (entry == result.tensors.end()) continue;
-      for (auto const type : {DType::f32, DType::bf16})
-        if (kept.bytes.size() == entry->second.size() * size_of(type))
-          entry->second = {type, entry->second.shape, kept.bytes, kept.owner};
+      auto const colon = name.find(':') + 1;
+      std::string_view const prefix(name.data(), colon);
+      auto const entry = result.tensors.find(name.substr(colon));
+      if (prefix == packed_prefix || entry == result.tensors.end()) continue;
+      auto const type = prefix == rounded_prefix ? DType::bf16 : DType::f32;
+      if (kept.bytes.size() == entry->second.size() * size_of(type))
+        entry->second = {type, entry->second.shape, kept.bytes, kept.owner};
     }
     return result;
   }
 
-  /// Puts back what was packed. The module was loaded from converted(weights) and declared constant in the context.
+  /// Puts back what was packed. The module was loaded from ready(weights) and declared constant in the context.
   template <class Exec, class Module>
   void restore(Context<Exec> const& context, Module module, NamedTensors const& weights) {
     if (path_.empty()) return;
@@ -86,7 +89,8 @@ class PackedFile {
     auto const look = [&](std::string const& name, auto const& parameter) {
       auto const bytes = places[name] = bytes_of(parameter);
       auto const original = weights.tensors.find(name);
-      if (original != weights.tensors.end() && original->second.bytes.data() != bytes.data()) converted_.insert(name);
+      bool const converted = original != weights.tensors.end() && original->second.bytes.data() != bytes.data();
+      if (converted || bytes.size() <= small) copied_.insert(name);
     };
     module.visit(look, "");
     // What was packed of something packed comes after it.
@@ -113,7 +117,11 @@ class PackedFile {
     auto const look = [&](std::string const& name, auto const& parameter) {
       auto const bytes = bytes_of(parameter);
       sources[bytes.data()] = {bytes.data() + bytes.size(), name};
-      if (converted_.contains(name)) add(all, std::string(parameter_prefix) + name, bytes, parameter.owner());
+      if (!copied_.contains(name)) return;
+      auto const prefix = sizeof(*parameter.data()) == 2 ? rounded_prefix
+                          : bytes.size() <= small        ? small_prefix
+                                                         : large_prefix;
+      add(all, std::string(prefix) + name, bytes, parameter.owner());
     };
     module.visit(look, "");
     auto const name_at = [&](void const* address) -> std::string {
@@ -159,8 +167,11 @@ class PackedFile {
   }
 
  private:
-  // In this order in the file: what is packed stays aligned, whatever the sizes of the parameters.
-  static constexpr std::string_view packed_prefix = "packed:", parameter_prefix = "parameter:";
+  static constexpr std::size_t small = 65536;  // bytes
+
+  // In this order in the file: everything is aligned whatever the sizes, and what is read lies together.
+  static constexpr std::string_view packed_prefix = "packed:", small_prefix = "parameter:",
+                                    large_prefix = "rarely read:", rounded_prefix = "rounded:";
 
   template <class P>
   static std::span<std::byte const> bytes_of(P const& parameter) {
@@ -182,7 +193,8 @@ class PackedFile {
         if (said == file.metadata.end() || said->second != value) return;
       }
       for (auto& [name, tensor] : file.tensors) {
-        if (tensor.dtype != DType::u8 || reinterpret_cast<std::uintptr_t>(tensor.bytes.data()) % alignof(float) != 0)
+        auto const alignment = name.starts_with(rounded_prefix) ? alignof(std::uint16_t) : alignof(float);
+        if (tensor.dtype != DType::u8 || reinterpret_cast<std::uintptr_t>(tensor.bytes.data()) % alignment != 0)
           continue;
         // Owners of their own tell PackedOperands when each of them is gone.
         tensor.owner = std::shared_ptr<void const>(tensor.bytes.data(), [file = tensor.owner](void const*) {});
@@ -254,7 +266,7 @@ class PackedFile {
   std::filesystem::path path_;                // empty: nothing is kept
   std::map<std::string, std::string> about_;  // what the file must say of itself
   std::map<std::string, TensorBytes> kept_;   // what is in the file
-  std::set<std::string> converted_;           // parameters whose memory is not the checkpoint's
+  std::set<std::string> copied_;              // parameters that are kept themselves
   std::optional<Fingerprint> text_encoder_;
   bool found_ = false;
 };

@@ -79,7 +79,7 @@ class CatSeg {
     if constexpr (is_host_execution<Exec>)
       packed = std::make_shared<PackedFile>(cache.folder(), tensors, engine_name(context),
                                             std::is_same_v<T, float> ? "fp32" : "bf16");
-    load_parameters_or_throw(context, network, packed ? packed->converted(tensors) : tensors, preset_name<Config>);
+    load_parameters_or_throw(context, network, packed ? packed->ready(tensors) : tensors, preset_name<Config>);
     declare_constant(context, network);
     if constexpr (is_host_execution<Exec>) packed->restore(context, network, tensors);
     CatSeg model(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context), std::move(cache));
