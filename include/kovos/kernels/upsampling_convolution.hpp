@@ -118,10 +118,8 @@ DynamicTensor<float, 5, typename Exec::memory_space> compose_upsampling(Context<
         });
   };
   auto const composed = context.packed().template get<float>(
-      {weight.data(),
-       {0, in_c, mid_c, out_c, all_c, detail::composed_with_upsampling},
-       up.data()},
-      size, [&] { return context.template tensor<float>(size); }, compose);
+      {weight.data(), {0, in_c, mid_c, out_c, all_c, detail::composed_with_upsampling}, up.data()}, size,
+      [&] { return context.template tensor<float>(size); }, compose);
   return composed.reshape(dynamic_extents<5>(4, out_c, in_c, 2, 2));
 }
 
