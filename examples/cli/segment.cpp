@@ -120,6 +120,8 @@ int run(Options const& o) {
       code = failed;
     }
   }
+  // After the pictures, so that none of them waits for it.
+  in_region("kovos::save packed weights", [&] { return model.save_packed(); });
   if (trace) write_trace(o.profile, trace->events());
   return code;
 }

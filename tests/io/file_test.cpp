@@ -5,8 +5,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <csignal>
 #include <stdexcept>
+#include <thread>
 
 #include "support.hpp"
 
@@ -22,6 +24,22 @@ TEST_CASE("a mapped file shows the file's bytes and outlives its handle") {
 
   store(folder / "empty", "");
   CHECK(MappedFile::open(folder / "empty")->bytes().empty());
+}
+
+TEST_CASE("whoever writes to a file changes its stamp") {
+  TemporaryFolder const folder;
+  store(folder / "a", "one");
+  auto const stamp = MappedFile::open(folder / "a")->stamp();
+  CHECK(MappedFile::open(folder / "a")->stamp() == stamp);
+  store(folder / "a", "four");
+  CHECK(MappedFile::open(folder / "a")->stamp() != stamp);
+  // Also if the size is the same and the time is put back; the clock of files is coarse.
+  auto const time = std::filesystem::last_write_time(folder / "a");
+  auto const four = MappedFile::open(folder / "a")->stamp();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  store(folder / "a", "five");
+  std::filesystem::last_write_time(folder / "a", time);
+  CHECK(MappedFile::open(folder / "a")->stamp() != four);
 }
 
 TEST_CASE("files that cannot be read are named with the reason") {
@@ -59,6 +77,10 @@ TEST_CASE("an atomic write replaces the whole file or nothing") {
   CHECK(load(folder / "a") == "first");
   write_file_atomically(folder / "a", [](std::ostream& stream) { stream << "second"; });
   CHECK(load(folder / "a") == "second");
+  write_file_atomically(
+      folder / "b", [](std::ostream& stream) { stream << "durable"; }, true);
+  CHECK(load(folder / "b") == "durable");
+  std::filesystem::remove(folder / "b");
 
   CHECK_THROWS_AS(write_file_atomically(folder / "a",
                                         [](std::ostream& stream) {

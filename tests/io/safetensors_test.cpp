@@ -221,6 +221,13 @@ TEST_CASE("safetensors: writing and reading again") {
 
   write_safetensors(folder / "b", back);
   CHECK(load(folder / "b") == text);
+
+  write_safetensors(folder / "b", back, {.alignment = 64, .durable = true});
+  auto const aligned = load(folder / "b");
+  std::memcpy(&header, aligned.data(), 8);
+  CHECK((8 + header) % 64 == 0);
+  CHECK(difference(written, read_safetensors(folder / "b")) == "");
+  CHECK(folder.files() == 2);
   write_safetensors(folder / "none", NamedTensors{});
   CHECK(load(folder / "none") == file("{}      "));
 }

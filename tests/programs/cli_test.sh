@@ -127,6 +127,17 @@ cp out/rgb.labels.png first.png
 expect 0 '' "$kovos" segment --model demo.safetensors --image "$images/rgb.png" --classes "sky,grass" --output out
 cmp -s first.png out/rgb.labels.png || { failures=$((failures + 1)); echo "FAILED: a second run gave other labels"; }
 
+# So are the packed weights: written by the first run, left alone by the next, and nowhere if there is no folder for them.
+if [ -n "${KOVOS_CACHE:-}" ]; then
+  exists "$KOVOS_CACHE"/packed-*.safetensors
+  touch marker
+  expect 0 '' "$kovos" segment --model demo.safetensors --image "$images/rgb.png" --classes "sky,grass" --output out
+  cmp -s first.png out/rgb.labels.png || { failures=$((failures + 1)); echo "FAILED: packed weights gave other labels"; }
+  [ -z "$(find "$KOVOS_CACHE" -newer marker -name 'packed-*')" ] || { failures=$((failures + 1)); echo "FAILED: packed weights were written again"; }
+fi
+KOVOS_CACHE=/dev/null expect 0 '' "$kovos" segment --model demo.safetensors --image "$images/rgb.png" --classes "sky,grass" --output out
+cmp -s first.png out/rgb.labels.png || { failures=$((failures + 1)); echo "FAILED: without a cache the labels are others"; }
+
 if ls out/*.tmp* none 2>/dev/null | grep -q .; then failures=$((failures + 1)); echo "FAILED: leftovers"; fi
 echo "$failures failures"
 [ $failures -eq 0 ]

@@ -288,6 +288,48 @@ TEST_CASE("text embeddings are kept on disk and found again") {
   std::filesystem::remove_all(folder);
 }
 
+template <class T>
+void check_packed_file(MatmulPrecision precision) {
+  auto const folder = fresh_folder();
+  EmbeddingCache const cache(folder / "cache");
+  auto const weights = folder / "weights.safetensors";
+  std::filesystem::create_directories(folder);
+  std::filesystem::copy_file(data() / "tiny.safetensors", weights);
+  auto const start = [&](EmbeddingCache const& with) {
+    return CatSeg<tiny, T>::load(weights, std::filesystem::path(data() / "merges.txt"),
+                                 Context<Exec>().with_precision(precision), with);
+  };
+  SegmentOptions options;
+  options.keep_scores = true;
+  auto const scores = [&](CatSeg<tiny, T> const& model) {
+    auto const result = model.segment(picture(), model.encode({"cat", "sky", "sofa"}), options);
+    return std::vector<float>(result.scores.data(), result.scores.data() + result.scores.size());
+  };
+  auto const plain = start(EmbeddingCache(std::filesystem::path()));
+  auto const expected = scores(plain);
+  CHECK(!plain.save_packed());
+
+  auto const first = start(cache);
+  CHECK(scores(first) == expected);
+  CHECK(first.context().packed().made() > 0);
+  CHECK(first.save_packed());
+  CHECK(!first.save_packed());
+  // The weights lie elsewhere now.
+  auto const second = start(cache);
+  CHECK(second.network().clip_model.text.text_projection.data() !=
+        first.network().clip_model.text.text_projection.data());
+  CHECK(scores(second) == expected);
+  CHECK(second.context().packed().made() == 0);
+  CHECK(second.context().packed().bytes() == first.context().packed().bytes());
+  CHECK(!second.save_packed());
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("packed weights are kept on disk, and the next start packs nothing") {
+  check_packed_file<float>(MatmulPrecision::fp32);
+  check_packed_file<bf16>(MatmulPrecision::bf16);
+}
+
 TEST_CASE("what cannot be encoded is refused") {
   auto const model = load();
   CHECK_THROWS_AS((void)model.encode(std::vector<std::string>{}), TextError);

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -170,6 +171,8 @@ inline NamedTensors with_canonical_names(NamedTensors const& file) {
   result.metadata = file.metadata;
   result.source = file.source;
   result.container = file.container;
+  result.stamp = file.stamp;
+  result.finite = file.finite;
   std::map<std::string, TensorBytes> biases;  // Hugging Face keeps three
   for (auto const& [key, tensor] : file.tensors) {
     std::string name = key;
@@ -235,18 +238,22 @@ struct LoadReport {
 namespace detail {
 
 /// Whether all values are finite; stops at nothing, so that the loop vectorises.
-inline bool all_finite(float const* data, std::size_t count) {
+template <class T>
+bool all_finite(T const* data, std::size_t count) {
+  using Bits = std::conditional_t<std::is_same_v<T, float>, std::uint32_t, std::uint16_t>;
+  static_assert(sizeof(T) == sizeof(Bits));
+  constexpr auto exponent = static_cast<Bits>(std::uint32_t{0x7f800000} >> (32 - 8 * sizeof(Bits)));
   std::size_t const chunk = 1 << 18;
   using Host = Kokkos::DefaultHostExecutionSpace;
   std::size_t bad = 0;
   Kokkos::parallel_reduce(
       "kovos::all_finite", Kokkos::RangePolicy<Host>(0, (count + chunk - 1) / chunk),
       [=](std::size_t part, std::size_t& found) {
-        std::uint32_t marks = 0;
+        Bits marks = 0;
         for (std::size_t i = part * chunk, end = std::min(count, i + chunk); i < end; ++i) {
-          std::uint32_t bits;
+          Bits bits;
           std::memcpy(&bits, data + i, sizeof bits);
-          marks |= (bits & 0x7f800000u) == 0x7f800000u ? 1u : 0u;
+          marks = static_cast<Bits>(marks | ((bits & exponent) == exponent ? 1u : 0u));
         }
         found += marks;
       },
@@ -282,12 +289,14 @@ Tensor<T const, dynamic_extents<1>> parameter_values(NamedTensors const& file, s
   report.matched.push_back(name);
   dynamic_extents<1> const extents{entry.size()};
   auto const address = reinterpret_cast<std::uintptr_t>(entry.bytes.data());
-  if (std::is_same_v<T, float> && entry.dtype == DType::f32 && address % alignof(T) == 0) {
-    if (!all_finite(reinterpret_cast<float const*>(entry.bytes.data()), entry.size())) damaged();
-    return {reinterpret_cast<T const*>(entry.bytes.data()), extents, entry.owner};
+  constexpr DType own = std::is_same_v<T, float> ? DType::f32 : DType::bf16;
+  if (entry.dtype == own && address % alignof(T) == 0) {
+    auto const* const values = reinterpret_cast<T const*>(entry.bytes.data());
+    if (!file.finite && !all_finite(values, entry.size())) damaged();
+    return {values, extents, entry.owner};
   }
   std::vector<float> const values = to_float(entry);
-  if (!all_finite(values.data(), values.size())) damaged();
+  if (!file.finite && !all_finite(values.data(), values.size())) damaged();
   Tensor<T, dynamic_extents<1>> copy(extents);
   for (std::size_t i = 0; i < values.size(); ++i) copy.data()[i] = T(values[i]);
   return copy;
@@ -295,9 +304,10 @@ Tensor<T const, dynamic_extents<1>> parameter_values(NamedTensors const& file, s
 
 }  // namespace detail
 
-/// Fills a module's parameters from a file with canonical names. fp32 parameters share the file's memory where its
-/// bytes are fp32 already; everything else is converted. Nothing is thrown for missing or mis-shaped keys: look at the
-/// report. Throws CheckpointError naming the key if a weight is NaN or infinite.
+/// Fills a module's parameters from a file with canonical names. Parameters share the file's memory where its bytes are
+/// of their type already; everything else is converted. Nothing is thrown for missing or mis-shaped keys: look at the
+/// report. Throws CheckpointError naming the key if a weight is NaN or infinite, unless the file is known to be finite:
+/// then nothing that is shared is read.
 template <class Exec, class Module>
 LoadReport load_parameters(Context<Exec> const& context, Module& module, NamedTensors const& file) {
   LoadReport report;

@@ -40,6 +40,9 @@ class EmbeddingCache {
     return {};
   }
 
+  /// Empty if nothing is to be kept.
+  std::filesystem::path const& folder() const { return folder_; }
+
   /// The stored features of the given extents, if there are any.
   std::optional<Tensor<float, dynamic_extents<3>>> find(Fingerprint const& key, dynamic_extents<3> extents) const {
     if (folder_.empty()) return std::nullopt;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,11 +44,13 @@ Fingerprint fingerprint_of(TextEncoder encoder) {
 
 /// Encodes every word of every class under every template: unit vectors, averaged over the words of a class and made
 /// unit vectors again. A class of one word is that word. Prompts of 256 at a time bound the memory.
+/// print: fingerprint_of(encoder), if it is known, so that words in the cache need none of the encoder's weights.
 /// Throws TextError for an empty list or a prompt longer than the context.
 template <class Exec, class TextEncoder>
 EncodedWords<typename Exec::memory_space> encode_words(Context<Exec> const& context, TextEncoder const& encoder,
                                                        Tokenizer const& tokenizer, ClassList const& classes,
-                                                       PromptTemplates const& templates, EmbeddingCache const& cache) {
+                                                       PromptTemplates const& templates, EmbeddingCache const& cache,
+                                                       std::optional<Fingerprint> const& print = {}) {
   using Memory = typename Exec::memory_space;
   EncodedWords<Memory> result;
   std::vector<std::vector<std::int32_t>> prompts;  // class, template, word
@@ -67,7 +70,7 @@ EncodedWords<typename Exec::memory_space> encode_words(Context<Exec> const& cont
   dynamic_extents<3> const extents(classes.size(), templates.size(), width);
   Fingerprint key;
   if constexpr (is_host_execution<Exec>) {
-    key = fingerprint_of(encoder);
+    key = print ? *print : fingerprint_of(encoder);
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       key.add(std::as_bytes(std::span(prompts[i])));
       key.add(std::as_bytes(std::span(&owner[i], 1)));

@@ -15,6 +15,10 @@ namespace kovos {
 /// not for security.
 class Fingerprint {
  public:
+  Fingerprint() = default;
+  /// Goes on from the value() of another.
+  explicit Fingerprint(std::uint64_t value) : state_(value) {}
+
   void add(std::span<std::byte const> bytes) {
     std::uint64_t lanes[4] = {state_, state_ ^ odd(1), state_ ^ odd(2), state_ ^ odd(3)};
     std::size_t i = 0;

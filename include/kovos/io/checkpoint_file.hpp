@@ -94,10 +94,14 @@ inline NamedTensors read_checkpoint(std::filesystem::path const& path) {
   if (!detail::resembles_safetensors(content) && detail::resembles_json(content)) {
     return detail::read_shards(path, [](std::filesystem::path const& shard) {
       auto const part = MappedFile::open(shard);
-      return parse_checkpoint(part->bytes(), shard.string(), part);
+      auto tensors = parse_checkpoint(part->bytes(), shard.string(), part);
+      tensors.stamp = part->stamp();
+      return tensors;
     });
   }
-  return parse_checkpoint(content, path.string(), file);
+  auto tensors = parse_checkpoint(content, path.string(), file);
+  tensors.stamp = file->stamp();
+  return tensors;
 }
 
 }  // namespace kovos

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -17,6 +18,7 @@
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "kovos/core/error.hpp"
@@ -28,6 +30,11 @@ namespace detail {
 
 /// A path as it is shown in messages.
 inline std::string shown(std::filesystem::path const& path) { return in_quotes(path.string()); }
+
+/// A point in time to the nanosecond.
+inline std::string shown(::timespec const& time) {
+  return std::to_string(time.tv_sec) + "." + std::to_string(time.tv_nsec);
+}
 
 /// The operating system's words for an errno value.
 inline std::string reason(int error) { return std::generic_category().message(error); }
@@ -89,7 +96,9 @@ class MappedFile {
         fail<FileError>(detail::shown(path), " (", size, " bytes) could not be mapped: ", detail::reason(errno));
       }
     }
-    return std::shared_ptr<MappedFile const>(new MappedFile(address, size));
+    auto const stamp =
+        std::to_string(size) + " bytes, " + detail::shown(status.st_mtim) + ", " + detail::shown(status.st_ctim);
+    return std::shared_ptr<MappedFile const>(new MappedFile(address, size, stamp));
   }
 
   MappedFile(MappedFile const&) = delete;
@@ -101,11 +110,17 @@ class MappedFile {
   /// The file's bytes, valid as long as this object lives.
   std::span<std::byte const> bytes() const { return {static_cast<std::byte const*>(address_), size_}; }
 
+  /// Size, and when content and status were changed last: whoever writes to the file changes this, even if he restores
+  /// the modification time.
+  std::string const& stamp() const { return stamp_; }
+
  private:
-  MappedFile(void* address, std::size_t size) : address_(address), size_(size) {}
+  MappedFile(void* address, std::size_t size, std::string stamp)
+      : address_(address), size_(size), stamp_(std::move(stamp)) {}
 
   void* address_;
   std::size_t size_;
+  std::string stamp_;
 };
 
 /// Reads a whole file, pipe or device into memory. Throws FileError if it is missing, a directory, unreadable or longer
@@ -133,9 +148,11 @@ inline std::vector<std::byte> read_file(std::filesystem::path const& path, std::
 
 /// Writes a file so that it is either there in full or not at all: `write` fills a temporary file beside the target,
 /// which is flushed, checked and then renamed. The temporary file is removed on every failure, also when `write`
-/// throws. Throws FileError if the folder is missing or not writable, the disk is full, or the target is not a regular
-/// file.
-inline void write_file_atomically(std::filesystem::path const& path, std::function<void(std::ostream&)> const& write) {
+/// throws. durable: wait until the data is on the disk before the name is, so that even a power failure leaves no file
+/// with holes. Throws FileError if the folder is missing or not writable, the disk is full, or the target is not a
+/// regular file.
+inline void write_file_atomically(std::filesystem::path const& path, std::function<void(std::ostream&)> const& write,
+                                  bool durable = false) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   // Through a link we replace what it points at, and never a device such as /dev/null.
@@ -181,6 +198,10 @@ inline void write_file_atomically(std::filesystem::path const& path, std::functi
   if (!stream) give_up("the data could not be written");
   stream.close();
   if (!stream) give_up("the data could not be written");
+  if (durable) {
+    detail::Descriptor const file(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0 || ::fsync(file.get()) != 0) give_up("the data could not be brought to the disk");
+  }
   std::error_code error;
   fs::rename(temporary, target, error);
   errno = error.value();

@@ -33,6 +33,8 @@ struct NamedTensors {
   std::map<std::string, std::string> metadata;
   std::string source;     // path, for messages
   std::string container;  // "safetensors", "torch zip", "torch legacy", "torchscript"
+  std::string stamp;      // MappedFile::stamp() of the file or of each of its parts; empty if unknown
+  bool finite = false;    // known to hold neither NaN nor infinity
 };
 
 }  // namespace kovos

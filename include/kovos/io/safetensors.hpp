@@ -325,6 +325,7 @@ NamedTensors read_shards(std::filesystem::path const& index_path, ReadShard cons
     }
     result.metadata.merge(part.metadata);
     result.container = part.container;
+    result.stamp += part.stamp + "; ";
   }
   return result;
 }
@@ -404,7 +405,9 @@ inline NamedTensors parse_safetensors(std::span<std::byte const> content, std::s
 /// Maps a safetensors file; nothing but the header is read until a tensor is used. Throws FileError, CheckpointError.
 inline NamedTensors read_safetensors(std::filesystem::path const& path) {
   auto const file = MappedFile::open(path);
-  return parse_safetensors(file->bytes(), path.string(), file);
+  auto result = parse_safetensors(file->bytes(), path.string(), file);
+  result.stamp = file->stamp();
+  return result;
 }
 
 /// Reads a checkpoint in several safetensors files through its `*.safetensors.index.json`. The files must lie beside
@@ -413,11 +416,18 @@ inline NamedTensors read_sharded_safetensors(std::filesystem::path const& index_
   return detail::read_shards(index_path, read_safetensors);
 }
 
+/// How a safetensors file is written. The defaults are what the reference library does.
+struct SafetensorsWriting {
+  std::size_t alignment = 8;  // the data begins at a multiple of this
+  bool durable = false;       // see write_file_atomically
+};
+
 /// Writes a safetensors file atomically, byte for byte as the reference library does: entries by falling type, then by
 /// name, and a header padded to a multiple of 8. Throws CheckpointError if a tensor's bytes do not match its shape or a
 /// name is not UTF-8 or reserved, FileError if the file cannot be written.
 inline void write_safetensors(std::filesystem::path const& path, std::map<std::string, TensorBytes> const& tensors,
-                              std::map<std::string, std::string> const& metadata = {}) {
+                              std::map<std::string, std::string> const& metadata = {},
+                              SafetensorsWriting const& writing = {}) {
   std::vector<std::pair<std::string const*, TensorBytes const*>> entries;
   for (auto const& [name, tensor] : tensors) {
     require<CheckpointError>(name != "__metadata__", "a tensor cannot be named '__metadata__' in a safetensors file");
@@ -449,11 +459,12 @@ inline void write_safetensors(std::filesystem::path const& path, std::map<std::s
   } catch (nlohmann::json::exception const&) {
     fail<CheckpointError>("cannot write ", detail::shown(path), ": a tensor name or a metadata entry is not UTF-8");
   }
-  header.append((8 - header.size() % 8) % 8, ' ');
+  std::size_t const alignment = writing.alignment;
+  header.append((alignment - (sizeof(std::uint64_t) + header.size()) % alignment) % alignment, ' ');
   require<CheckpointError>(header.size() <= detail::longest_safetensors_header, "cannot write ", detail::shown(path),
                            ": its header would have ", header.size(), " bytes, more than the format allows");
 
-  write_file_atomically(path, [&](std::ostream& stream) {
+  auto const write = [&](std::ostream& stream) {
     std::uint64_t const header_size = header.size();
     stream.write(reinterpret_cast<char const*>(&header_size), sizeof(header_size));
     stream.write(header.data(), static_cast<std::streamsize>(header.size()));
@@ -461,12 +472,14 @@ inline void write_safetensors(std::filesystem::path const& path, std::map<std::s
       stream.write(reinterpret_cast<char const*>(tensor->bytes.data()),
                    static_cast<std::streamsize>(tensor->bytes.size()));
     }
-  });
+  };
+  write_file_atomically(path, write, writing.durable);
 }
 
 /// Writes all tensors and the metadata of a checkpoint, as above.
-inline void write_safetensors(std::filesystem::path const& path, NamedTensors const& checkpoint) {
-  write_safetensors(path, checkpoint.tensors, checkpoint.metadata);
+inline void write_safetensors(std::filesystem::path const& path, NamedTensors const& checkpoint,
+                              SafetensorsWriting const& writing = {}) {
+  write_safetensors(path, checkpoint.tensors, checkpoint.metadata, writing);
 }
 
 }  // namespace kovos

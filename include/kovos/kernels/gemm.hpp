@@ -100,7 +100,7 @@ void gemm_portable(Context<Exec> const& context, Product<A, B, C> const& p) {
 
 #ifdef KOVOS_HOST_ENGINE
 
-/// What PackedOperands hold.
+/// What PackedOperands hold. The numbers and what they mean are kept on disk: see PackedFile::format.
 enum PackedLayout : std::size_t {
   packed_as_matrix,
   packed_as_half_matrix,

@@ -127,12 +127,8 @@ DynamicTensor<float, 5, typename Exec::memory_space> compose_upsampling(Context<
         });
   };
   auto const composed = context.packed().template get<float>(
-      {weight.data(),
-       {reinterpret_cast<std::uintptr_t>(up.data()), in_c, mid_c, out_c, all_c, detail::composed_with_upsampling}},
-      size, [&] { return context.template tensor<float>(size); }, compose);
-  // What is kept is as constant as what it was made of, and may be packed once as well.
-  if (context.packed().is_constant(weight.data()) && !context.packed().is_constant(composed.data()))
-    context.packed().declare_constant(composed.data(), size * sizeof(float), composed.owner());
+      {weight.data(), {0, in_c, mid_c, out_c, all_c, detail::composed_with_upsampling}, up.data()}, size,
+      [&] { return context.template tensor<float>(size); }, compose);
   return composed.reshape(dynamic_extents<5>(4, out_c, in_c, 2, 2));
 }
 

@@ -91,6 +91,8 @@ class AnyModel {
   Segmentation segment(Image const& picture, Words const& words, SegmentOptions const& options = {}) const {
     return model_->segment(picture, words, options);
   }
+  /// See CatSeg::save_packed.
+  bool save_packed() const { return model_->save_packed(); }
   Context<Exec> const& context() const { return model_->context(); }
 
  private:
@@ -100,6 +102,7 @@ class AnyModel {
     virtual CatSegConfig const& config() const = 0;
     virtual Words encode(ClassList const&, PromptTemplates const&) const = 0;
     virtual Segmentation segment(Image const&, Words const&, SegmentOptions const&) const = 0;
+    virtual bool save_packed() const = 0;
     virtual Context<Exec> const& context() const = 0;
   };
 
@@ -112,6 +115,7 @@ class AnyModel {
     Segmentation segment(Image const& p, Words const& w, SegmentOptions const& o) const override {
       return model.segment(p, w, o);
     }
+    bool save_packed() const override { return model.save_packed(); }
     Context<Exec> const& context() const override { return model.context(); }
     Model model;
   };

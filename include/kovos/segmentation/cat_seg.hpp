@@ -6,14 +6,17 @@
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/embedding_cache.hpp"
+#include "kovos/clip/packed_file.hpp"
 #include "kovos/clip/word_encoder.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/image.hpp"
@@ -61,19 +64,28 @@ class CatSeg {
 
   /// Reads a checkpoint of this architecture: the authors' .pth, any PyTorch file or safetensors with their keys.
   /// The vocabulary is the given file, the checkpoint's own, or found beside the weights or in $KOVOS_HOME.
-  /// Throws FileError, CheckpointError (with the list of keys that do not fit) or TextError.
+  /// What an earlier start left in the cache's folder (save_packed) is used. Throws FileError, CheckpointError (with
+  /// the list of keys that do not fit) or TextError.
   static CatSeg load(std::filesystem::path const& weights, std::optional<std::filesystem::path> const& vocabulary = {},
-                     Context<Exec> context = {}) {
+                     Context<Exec> context = {}, EmbeddingCache cache = {}) {
     auto const file = with_canonical_names(read_checkpoint(weights));
-    return from_tensors(file, find_vocabulary(file, weights, vocabulary), std::move(context));
+    return from_tensors(file, find_vocabulary(file, weights, vocabulary), std::move(context), std::move(cache));
   }
 
   /// The same from tensors in memory, under their canonical names.
-  static CatSeg from_tensors(NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context = {}) {
+  static CatSeg from_tensors(NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context = {},
+                             EmbeddingCache cache = {}) {
     Network network;
-    load_parameters_or_throw(context, network, tensors, preset_name<Config>);
+    std::shared_ptr<PackedFile> packed;
+    if constexpr (is_host_execution<Exec>)
+      packed = std::make_shared<PackedFile>(cache.folder(), tensors, engine_name(context),
+                                            std::is_same_v<T, float> ? "fp32" : "bf16");
+    load_parameters_or_throw(context, network, packed ? packed->ready(tensors) : tensors, preset_name<Config>);
     declare_constant(context, network);
-    return CatSeg(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context));
+    if constexpr (is_host_execution<Exec>) packed->restore(context, network, tensors);
+    CatSeg model(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context), std::move(cache));
+    model.packed_ = std::move(packed);
+    return model;
   }
 
   Network const& network() const { return network_; }
@@ -90,12 +102,26 @@ class CatSeg {
     require<ConfigError>(templates.size() == Config.num_templates, "[CatSeg] the model was made for ",
                          Config.num_templates, " prompt template", Config.num_templates == 1 ? "" : "s", ", got ",
                          templates.size(), "; choose another template set");
-    return encode_words(context_, network_.clip_model.text, tokenizer_, classes, templates, cache_);
+    return encode_words(context_, network_.clip_model.text, tokenizer_, classes, templates, cache_, text_encoder());
   }
   /// Each name is one class and one word.
   Words encode(std::vector<std::string> const& names) const { return encode(class_list(names)); }
   Words encode(std::initializer_list<char const*> names) const {
     return encode(class_list(std::vector<std::string>(names.begin(), names.end())));
+  }
+
+  /// Keeps what the engine made of the weights by now (PackedFile) in the cache's folder, so that the next load() maps
+  /// it and reads little else. Call it after a picture: before the first one nothing is packed. About as large as the
+  /// weights at this precision; writes nothing if nothing is new, if there is no folder, or if the model was not loaded
+  /// from a file. Whether it wrote; throws nothing.
+  bool save_packed() const {
+    if constexpr (is_host_execution<Exec>) {
+      if (packed_) {
+        (void)text_encoder();
+        return packed_->save(context_, network_);
+      }
+    }
+    return false;
   }
 
   /// Labels every pixel of a picture with one of the words.
@@ -127,6 +153,15 @@ class CatSeg {
   }
 
  private:
+  /// The fingerprint of the text encoder if it pays to know it: it is taken once per file of weights.
+  std::optional<Fingerprint> text_encoder() const {
+    if constexpr (is_host_execution<Exec>) {
+      if (packed_ && !packed_->text_encoder()) packed_->set_text_encoder(fingerprint_of(network_.clip_model.text));
+      if (packed_) return packed_->text_encoder();
+    }
+    return std::nullopt;
+  }
+
   /// The cost volume itself, averaged over templates, in the place of logits.
   ClassLogits<memory_space> cosines(ImageFeatures<memory_space> const& view, Words const& words) const {
     auto const cost = cost_volume(context_, view.dense, words.features);  // [T, S, S, P]
@@ -195,6 +230,7 @@ class CatSeg {
   Tokenizer tokenizer_;
   Context<Exec> context_;
   EmbeddingCache cache_;
+  std::shared_ptr<PackedFile> packed_;  // of models from load() only
 };
 
 }  // namespace kovos
