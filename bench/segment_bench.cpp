@@ -99,7 +99,7 @@ Json measure(CatSegNetwork<Config, T, Kokkos::HostSpace>& network, std::size_t c
     note("rest", segment - staged);
   }
 
-  auto work = segment_work(Config, classes, window, plan.size, plan.size);
+  auto work = segment_work(Config, classes, options, plan.size, plan.size);
   work.push_back(text_work(Config, std::vector<std::size_t>(classes, prompts[0].size())));
   Json r;
   r["model"] = preset_name<Config>;

@@ -28,7 +28,8 @@ namespace {
 
 struct Arguments {
   std::string model, data = "scenes", templates = "single", window = "whole", vocabulary, output, precision = "fp32";
-  std::size_t pictures = 0, most_classes = 0;
+  std::size_t pictures = 0;
+  SegmentOptions less_work;
   bool table = false, raw = false, json = false;
 };
 
@@ -84,10 +85,9 @@ int run(Arguments const& a) {
   auto const benchmark = open_benchmark(a.data);
   auto const model = load_model(a.model, a.vocabulary, a.precision);
   auto const words = model.encode(benchmark.classes, prompt_templates(a.templates));
-  SegmentOptions options;
+  SegmentOptions options = a.less_work;
   options.window = a.window == "whole" ? WindowMode::whole : WindowMode::sliding;
   options.raw_cost_volume = a.raw;
-  options.most_classes = a.most_classes;
   ConfusionMatrix matrix(benchmark.classes.size());
   std::size_t const count = a.pictures == 0 ? benchmark.size : std::min(a.pictures, benchmark.size);
   Progress progress(count);
@@ -150,8 +150,7 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
                    "bf16: the image encoder's weights and all products, where the machine has them")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
-  command->add_option("--most-classes", a->most_classes,
-                      "Compute only so many classes per view, those most alike something in it (default: all)");
+  add_less_work_options(*command, a->less_work);
   command->add_option("--vocabulary", a->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
   command->add_option("--output", a->output, "Also write the scores as JSON to this file");
   command->add_flag("--raw-cost-volume", a->raw, "Score CLIP's cosines themselves, without CAT-Seg's head");

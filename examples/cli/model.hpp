@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
 
 #include "kovos/segmentation/any_model.hpp"
@@ -10,5 +11,14 @@ namespace kovos::cli {
 /// The model of --model, or the embedded one, with --vocabulary and --precision. In a file of its own, because
 /// compiling all presets takes a minute and one time is enough.
 AnyModel<> load_model(std::string const& model, std::string const& vocabulary, std::string const& precision);
+
+/// The options that compute less, into what segment() takes.
+inline void add_less_work_options(CLI::App& command, SegmentOptions& options) {
+  command.add_option("--most-classes", options.most_classes,
+                     "Compute only so many classes per view, those most alike something in it (default: all)");
+  command.add_option("--most-decoded", options.most_decoded,
+                     "Decode only so many classes per view, those that win in a coarse pass (default: all)");
+  command.add_option("--layers", options.layers, "Run only the first so many aggregation layers (default: all)");
+}
 
 }  // namespace kovos::cli

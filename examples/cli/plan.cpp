@@ -25,7 +25,8 @@ namespace {
 
 struct Options {
   std::string model, size = "640x480", window = "sliding", precision = "fp32", vocabulary;
-  std::size_t classes = 20, most_classes = 0;
+  std::size_t classes = 20;
+  SegmentOptions less_work;
   int runs = 0;
 };
 
@@ -50,16 +51,14 @@ Size parse_size(std::string const& text) {
 
 /// Median seconds of each stage over the runs, after one that is not counted. The picture is noise: time does not
 /// depend on it.
-std::vector<std::pair<std::string, double>> measure(AnyModel<> const& model, Options const& o, Size size) {
+std::vector<std::pair<std::string, double>> measure(AnyModel<> const& model, Options const& o,
+                                                    SegmentOptions const& options, Size size) {
   Image picture{size.height, size.width, std::vector<std::uint8_t>(size.height * size.width * 3)};
   std::uint32_t state = 1;
   for (auto& value : picture.pixels) value = static_cast<std::uint8_t>((state = state * 1664525u + 1013904223u) >> 24);
   std::vector<std::string> names;
   for (std::size_t i = 0; i < o.classes; ++i) names.push_back("thing number " + std::to_string(i));
   auto const words = model.encode(class_list(names));
-  SegmentOptions options;
-  options.window = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
-  options.most_classes = o.most_classes;
   std::vector<std::pair<std::string, std::vector<double>>> all;
   for (int run = 0; run <= o.runs; ++run) {
     auto const result = model.segment(picture, words, options);
@@ -83,10 +82,10 @@ int run(Options const& o) {
   auto const size = parse_size(o.size);
   if (o.classes == 0) throw UsageError("--classes 0: expected at least one class");
   auto const model = load_model(o.model, o.vocabulary, o.precision);
-  auto const mode = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
-  auto config = model.config();
-  if (o.most_classes > 0) config.pad_len = std::min(config.pad_len, o.most_classes);
-  auto const work = segment_work(config, o.classes, mode, size.height, size.width);
+  SegmentOptions options = o.less_work;
+  options.window = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
+  auto const work = segment_work(model.config(), o.classes, options, size.height, size.width);
+  std::size_t const views = view_count(model.config().test, options.window);
 
   double operations_peak = 0, bytes_peak = 0;
   if constexpr (is_host_execution<Kokkos::DefaultExecutionSpace>) {
@@ -95,15 +94,14 @@ int run(Options const& o) {
     operations_peak = 1e9 * (halves ? peaks.half_gflops : peaks.fma_gflops);
     bytes_peak = 1e9 * std::max(peaks.copy_gbytes, peaks.triad_gbytes);
     std::printf("%s, %zu classes, %zu x %zu pixels, %s, %zu view%s, %s, engine %s\n",
-                std::string(model.preset()).c_str(), o.classes, size.width, size.height, o.window.c_str(),
-                view_count(config.test, mode), view_count(config.test, mode) == 1 ? "" : "s", o.precision.c_str(),
-                engine_name(model.context()).c_str());
+                std::string(model.preset()).c_str(), o.classes, size.width, size.height, o.window.c_str(), views,
+                views == 1 ? "" : "s", o.precision.c_str(), engine_name(model.context()).c_str());
     std::printf("measured peaks of this machine: %.0f GFLOP/s (%s products), %.1f GB/s; %d threads\n\n",
                 operations_peak * 1e-9, halves ? "bf16" : "fp32", bytes_peak * 1e-9,
                 model.context().exec().concurrency());
   }
   std::vector<std::pair<std::string, double>> times;
-  if (o.runs > 0) times = measure(model, o, size);
+  if (o.runs > 0) times = measure(model, o, options, size);
 
   std::printf("%-20s %10s %10s %10s", "stage", "GFLOP", "MB", "floor ms");
   if (o.runs > 0) std::printf(" %10s %10s %8s", "ms", "GFLOP/s", "floor %");
@@ -150,7 +148,7 @@ void add_plan(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--precision", o->precision, "As for segment")
       ->capture_default_str()
       ->check(CLI::IsMember({"fp32", "bf16"}));
-  command->add_option("--most-classes", o->most_classes, "As for segment");
+  add_less_work_options(*command, o->less_work);
   command->add_option("--runs", o->runs, "Also segment noise so many times and print what was reached")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

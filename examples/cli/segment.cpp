@@ -34,7 +34,8 @@ struct Options {
   std::string model, classes, templates = "single", window = "sliding", precision = "fp32", vocabulary, output, profile;
   std::vector<std::string> images;
   std::optional<float> unknown;
-  std::size_t background_from = 0, most_classes = 0;
+  std::size_t background_from = 0;
+  SegmentOptions less_work;
   bool scores = false;
   bool json = false;
 };
@@ -85,11 +86,10 @@ int run(Options const& o) {
   auto const pictures = find_pictures(o.images);
   auto const classes = parse_classes(o.classes);
   auto const templates = prompt_templates(o.templates);
-  SegmentOptions options;
+  SegmentOptions options = o.less_work;
   options.window = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
   options.unknown = o.unknown;
   options.keep_scores = o.scores;
-  options.most_classes = o.most_classes;
   options.background_from = o.background_from;
   if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
     options.background_from = benchmark->background_from.value_or(0);
@@ -150,8 +150,7 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--unknown", o->unknown, "Pixels whose best score is below this stay unlabelled")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--background-from", o->background_from, "Classes from this index on count as background");
-  command->add_option("--most-classes", o->most_classes,
-                      "Compute only so many classes per view, those most alike something in it (default: all)");
+  add_less_work_options(*command, o->less_work);
   command->add_option("--vocabulary", o->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
   command->add_flag("--scores", o->scores, "Also write the scores of every class");
   command->add_flag("--json", o->json, "Print each picture's JSON on standard output");

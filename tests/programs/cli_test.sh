@@ -42,12 +42,17 @@ grep -q '"background"' out/a.json || { failures=$((failures + 1)); echo "FAILED:
 expect 0 '"threshold":1.0' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes sky,tree --output out "${small[@]}" --unknown 1 --json
 expect 0 '' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes sky,tree --output out --precision bf16 --threads 1 "${small[@]}"
 expect 0 '' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes ade847 --output out "${small[@]}"
+expect 0 '' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes ade847 --output out "${small[@]}" --most-decoded 3 --layers 1
+expect 1 'the model has 2' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes sky --output out "${small[@]}" --layers 3
 printf '# mine\nsky = sky, heaven\ngrass\n' > words.txt
 expect 0 '"name":"sky"' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes words.txt --output out "${small[@]}" --json
 
 # What it would cost, what it did cost, and when what was done.
 expect 0 'spatial aggregation' "$kovos" plan --model demo.safetensors --classes 5 --size 64x48
 expect 0 'floor %' "$kovos" plan --model demo.safetensors --classes 5 --size 64x48 --window whole --runs 1
+expect 0 'floor %' "$kovos" plan --model demo.safetensors --classes 5 --size 64x48 --window whole --runs 1 --most-classes 4 --most-decoded 2 --layers 1
+expect 1 'the model has 2' "$kovos" plan --model demo.safetensors --layers 3
+expect 2 'most-decoded' "$kovos" plan --model demo.safetensors --most-decoded -1
 expect 2 'WIDTHxHEIGHT' "$kovos" plan --model demo.safetensors --size 64
 expect 2 'at least one class' "$kovos" plan --model demo.safetensors --classes 0
 expect 0 '' "$kovos" segment --model demo.safetensors --image pictures/a.png --classes sky --output out "${small[@]}" --profile out/trace.json

@@ -259,12 +259,22 @@ TEST_CASE("classes side by side, in turn and with the portable engine give the s
     CHECK(difference <= 0.06f);
   }
 #endif
-  options.most_classes = 7;
   options.window = WindowMode::whole;
-  auto const one_view = model.segment(picture(), words, options);
-  std::size_t absent = 0;
-  for (std::size_t t = 0; t < names.size(); ++t) absent += one_view.scores(t, 0, 0) < 1e-30f;
-  CHECK(absent == names.size() - 7);
+  auto const computed = [&](SegmentOptions const& o) {
+    auto const one_view = model.segment(picture(), words, o);
+    std::size_t count = 0;
+    for (std::size_t t = 0; t < names.size(); ++t) count += one_view.scores(t, 0, 0) >= 1e-30f;
+    return count;
+  };
+  options.most_classes = 7;
+  CHECK(computed(options) == 7);
+  options.most_decoded = 5;
+  CHECK(computed(options) == 5);
+  options.most_classes = 0;
+  CHECK(computed(options) == 5);
+  options.layers = 3;
+  CHECK_THROWS_WITH_AS((void)model.segment(picture(), words, options), doctest::Contains("the model has 2"),
+                       ConfigError);
 }
 
 TEST_CASE("text embeddings are kept on disk and found again") {

@@ -22,7 +22,7 @@ double operations(std::vector<StageWork> const& work) {
 }  // namespace
 
 TEST_CASE("stages of the released model, counted once more by hand") {
-  auto const work = segment_work(cat_seg_vit_b16, 150, WindowMode::whole, 640, 640);
+  auto const work = segment_work(cat_seg_vit_b16, 150, {.window = WindowMode::whole}, 640, 640);
   double const tokens = 24 * 24 + 1, pixels = 24 * 24, classes = 150;
   // 12 blocks of 768: qkv, two products of attention, output, mlp; the last one without its attention and class token.
   double image = product(pixels, 3 * 16 * 16, 768) + product(tokens, 768, 512);
@@ -51,7 +51,7 @@ TEST_CASE("stages of the released model, counted once more by hand") {
 
 TEST_CASE("work grows with classes up to the padding, with views, and bytes with both") {
   auto const of = [](std::size_t classes, WindowMode mode) {
-    return segment_work(cat_seg_vit_b16, classes, mode, 640, 640);
+    return segment_work(cat_seg_vit_b16, classes, {.window = mode}, 640, 640);
   };
   CHECK(view_count(cat_seg_vit_b16.test, WindowMode::whole) == 1);
   CHECK(view_count(cat_seg_vit_b16.test, WindowMode::sliding) == 5);
@@ -64,6 +64,42 @@ TEST_CASE("work grows with classes up to the padding, with views, and bytes with
   CHECK(decoder(200).bytes > decoder(100).bytes);
   // All class maps in, all logits out: no less can be read and written.
   CHECK(decoder(100).bytes > 4.0 * 100 * 24 * 24 * (128 + 16));
+}
+
+TEST_CASE("work that was left out by choice") {
+  auto const of = [](SegmentOptions options) {
+    options.window = WindowMode::whole;
+    return segment_work(cat_seg_vit_b16, 150, options, 640, 640);
+  };
+  auto const operations_of = [](std::vector<StageWork> const& work, char const* stage) {
+    return work_of(work, stage).operations;
+  };
+  auto const all = of({});
+  auto const pruned = of({.most_classes = 40});
+  auto const forty = segment_work(cat_seg_vit_b16, 40, {.window = WindowMode::whole}, 640, 640);
+  CHECK(operations_of(pruned, "cost volume") == operations_of(all, "cost volume"));
+  for (auto const* stage : {"cost embedding", "spatial aggregation", "class aggregation", "decoder"})
+    CHECK(operations_of(pruned, stage) == operations_of(forty, stage));
+  CHECK(operations(of({.most_classes = 150, .most_decoded = 150, .layers = 2})) == operations(all));
+
+  // 40 of 150 classes decoded, after a quarter of everything but the guidance's projections for each of them.
+  auto const decoded = of({.most_decoded = 40});
+  double const per_class = (operations_of(all, "decoder") - operations_of(forty, "decoder")) / 110;
+  double const coarse_guidance = product(24 * 24, 9 * 32, 64) + product(48 * 48, 9 * 16, 32);
+  CHECK(operations_of(decoded, "decoder") ==
+        doctest::Approx(operations_of(forty, "decoder") + 150 * per_class / 4 + coarse_guidance).epsilon(1e-12));
+  CHECK(operations_of(decoded, "class aggregation") == operations_of(all, "class aggregation"));
+  CHECK(work_of(decoded, "labels").bytes == work_of(forty, "labels").bytes);
+  auto odd = cat_seg_vit_b16;
+  odd.clip_resolution = 15 * 16;
+  CHECK(operations(segment_work(odd, 150, {.most_decoded = 40}, 640, 640)) ==
+        operations(segment_work(odd, 150, {}, 640, 640)));
+
+  auto const early = of({.layers = 1});
+  for (auto const* stage : {"spatial aggregation", "class aggregation"})
+    CHECK(2 * operations_of(early, stage) == doctest::Approx(operations_of(all, stage)));
+  CHECK(operations_of(early, "decoder") == operations_of(all, "decoder"));
+  CHECK_THROWS_AS((void)of({.layers = 3}), ConfigError);
 }
 
 TEST_CASE("the floor is what takes longer, products or memory") {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/normalization.hpp"
+#include "kovos/kernels/pooling.hpp"
 #include "kovos/kernels/reduction.hpp"
 #include "kovos/kernels/tokens.hpp"
 #include "kovos/nn/conv2d.hpp"
@@ -79,13 +81,16 @@ class Aggregator {
   Up<Config.decoder_dims[0], Config.decoder_dims[1], Config.decoder_guidance_proj_dims[1], T, Memory> decoder2;
   Conv2d<Config.decoder_dims[1], 1, 3, T, Memory> head;
 
-  /// How the head is run; of these only pooling and most_classes change the result beyond rounding.
+  /// How the head is run; class_tile and times leave the result what it is up to rounding.
   struct Options {
     /// Pooling of each layer's class aggregation: 1 at test time, 2 as the models were trained.
     std::array<std::size_t, Config.num_layers> pooling = ones();
     std::size_t class_tile = 8;  ///< classes per step where classes are independent and do not run side by side
     /// Only so many classes are computed, as SegmentOptions says; 0: up to pad_len.
     std::size_t most_classes = 0;
+    /// Of these only so many are decoded, as SegmentOptions says; 0: all. Not while gradients are recorded.
+    std::size_t most_decoded = 0;
+    std::size_t layers = 0;  ///< only the first so many aggregation layers are run; 0: all
     StageTimes* times = nullptr;
 
     static constexpr std::array<std::size_t, Config.num_layers> ones() {
@@ -103,6 +108,7 @@ class Aggregator {
                                  Observer const& observe = {}) const {
     require_extent("Aggregator", "text.extent(1), the number of prompt templates,", text.extent(1),
                    Config.num_templates);
+    std::size_t const layers_to_run = aggregation_layers(Config, options.layers);
     ClassLogits<Memory> result;
     auto words = text;
     auto cost = [&] {
@@ -117,7 +123,7 @@ class Aggregator {
       words = gather_rows(context, text, kept);
       cost = gather_rows(context, cost, kept);
     }
-    std::size_t const classes = result.classes.size();
+    std::size_t classes = result.classes.size();
     std::size_t const height = cost.extent(1), width = cost.extent(2);
     // Where classes are independent, each stays on one core with all it needs in its cache.
     auto const for_each_tile = [&](char const* label, auto const& body) {
@@ -152,7 +158,7 @@ class Aggregator {
     }
     observe("agg.corr_embed", x);
     std::size_t index = 0;
-    for (auto const& layer : layers) {
+    for (auto const& layer : std::span(layers).first(layers_to_run)) {
       std::string const name = "agg.layer" + std::to_string(index) + ".";
       {
         Stage stage(context, "spatial aggregation", options.times);
@@ -187,23 +193,39 @@ class Aggregator {
     auto const guidance_1 = decoder_guidance_projection_1(context, image.guidance[1], Activation::relu);
     observe("agg.dec_guidance0", guidance_0);
     observe("agg.dec_guidance1", guidance_1);
-    result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
     if constexpr (C::in_place) {
-      auto const prepared_0 = decoder1.prepare(context, guidance_0);
-      auto const prepared_1 = decoder2.prepare(context, guidance_1);
-      auto const show = [&](char const* name, C const& c, ScaledMap<Memory> const& map) {
-        if constexpr (!std::is_same_v<Observer, Unobserved>)
-          observe(name, apply_scaling(c, {copy_of(c, map.x), map.scaling}));
+      auto const show = [](auto const& watch, char const* name, C const& c, ScaledMap<Memory> const& map) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(watch)>, Unobserved>)
+          watch(name, apply_scaling(c, {copy_of(c, map.x), map.scaling}));
       };
-      for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
-        auto const y = decoder1.with_prepared(c, {x.slice(first, count), {}}, prepared_0);  // [t, 2 S, 2 S, d0]
-        show("dec.out1", c, y);
-        auto const z = decoder2.with_prepared(c, y, prepared_1);  // [t, 4 S, 4 S, d1]
-        show("dec.out2", c, z);
-        auto const part = result.logits.slice(first, count);
-        assign(c, part, head(c, z).reshape(part.extents()));
-      });
+      // -> [T, 4 S / pooling, 4 S / pooling]: logits of the maps averaged over pooling x pooling positions.
+      auto const decode = [&](char const* label, std::size_t pooling, auto const& watch) {
+        auto const prepared_0 = decoder1.prepare(context, average_pool2d(context, guidance_0, pooling));
+        auto const prepared_1 = decoder2.prepare(context, average_pool2d(context, guidance_1, pooling));
+        auto const logits = context.template tensor<float>(classes, 4 * height / pooling, 4 * width / pooling);
+        for_each_tile(label, [&](C const& c, std::size_t first, std::size_t count) {
+          auto const maps = average_pool2d(c, x.slice(first, count), pooling);
+          auto const y = decoder1.with_prepared(c, {maps, {}}, prepared_0);  // [t, 2 S, 2 S, d0]
+          show(watch, "dec.out1", c, y);
+          auto const z = decoder2.with_prepared(c, y, prepared_1);  // [t, 4 S, 4 S, d1]
+          show(watch, "dec.out2", c, z);
+          auto const part = logits.slice(first, count);
+          assign(c, part, head(c, z).reshape(part.extents()));
+        });
+        return logits;
+      };
+      // Peaks survive averaging 2 x 2 positions; with 4 x 4 small things begin to be lost (docs/performance.md).
+      std::size_t const most = options.most_decoded;
+      if (most > 0 && most < classes && height % 2 == 0 && width % 2 == 0) {
+        auto const kept = strongest_classes(context, decode("kovos::coarse decoder", 2, Unobserved{}), most);
+        x = gather_rows(context, x, index_tensor(context, kept));
+        for (std::size_t i = 0; i < most; ++i) result.classes[i] = result.classes[kept[i]];
+        result.classes.resize(most);
+        classes = most;
+      }
+      result.logits = decode("kovos::decoder", 1, observe);
     } else {
+      result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
       for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
         auto const part = result.logits.slice(first, count);
         auto const decode = [this, guidance_0, guidance_1](auto const& inner, auto const& v) {
@@ -241,18 +263,18 @@ class Aggregator {
     return to_device(context, host);
   }
 
-  /// The so many classes with the highest cosine anywhere (catseg 2), or all if there are no more. Ascending.
-  template <execution_context C>
-  static std::vector<std::size_t> strongest_classes(C const& context, DynamicTensor<float, 4, Memory> const& cost,
-                                                    std::size_t most) {
-    std::size_t const classes = cost.extent(0);
+  /// The so many classes with the highest value anywhere (of cosines: catseg 2), or all if there are no more.
+  /// maps: [T, ...]. Ascending.
+  template <execution_context C, class V>
+  static std::vector<std::size_t> strongest_classes(C const& context, V const& maps, std::size_t most) {
+    std::size_t const classes = maps.extent(0);
     if (classes <= most) {
       std::vector<std::size_t> all(classes);
       for (std::size_t i = 0; i < classes; ++i) all[i] = i;
       return all;
     }
     auto const peaks =
-        to_host(context, row_maximum(context, cost.reshape(dynamic_extents<2>(classes, cost.size() / classes))));
+        to_host(context, row_maximum(context, maps.reshape(dynamic_extents<2>(classes, maps.size() / classes))));
     return top_k(peaks.data(), classes, most);
   }
 

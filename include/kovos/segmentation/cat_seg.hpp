@@ -140,6 +140,8 @@ class CatSeg {
     typename Aggregator<Config, float, memory_space>::Options head;
     head.times = &result.times;
     head.most_classes = options.most_classes;
+    head.most_decoded = options.most_decoded;
+    head.layers = options.layers;
     std::vector<ClassLogits<memory_space>> logits;
     for (auto const& view : network_.image_features(context_, views.pixels, &result.times))
       logits.push_back(options.raw_cost_volume ? cosines(view, words)

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "kovos/clip/config.hpp"
+#include "kovos/core/error.hpp"
 
 namespace kovos {
 
@@ -51,6 +52,15 @@ struct CatSegConfig {
   /// Tokens per side: the feature resolution.
   constexpr std::size_t grid() const { return clip_resolution / clip.vision.patch_size; }
 };
+
+/// How many aggregation layers are run where `wanted` are asked for, 0 being all. Throws ConfigError for more than the
+/// model has.
+inline std::size_t aggregation_layers(CatSegConfig const& c, std::size_t wanted) {
+  require<ConfigError>(wanted <= c.num_layers, "[CatSegConfig] ", wanted,
+                       " aggregation layers were asked for, but the ", "model has ", c.num_layers,
+                       "; give a smaller number, or 0 for all of them");
+  return wanted == 0 ? c.num_layers : wanted;
+}
 
 /// The released model_base.pth.
 inline constexpr CatSegConfig cat_seg_vit_b16{};

@@ -28,6 +28,11 @@ struct SegmentOptions {
   /// Of each view only so many classes are computed, those with the highest cosine anywhere in it; 0: all that the
   /// model takes (pad_len). Saves time and may change labels (docs/performance.md).
   std::size_t most_classes = 0;
+  /// Of these only so many are decoded, those with the highest logit anywhere when decoded at half the resolution,
+  /// which costs a quarter; 0: all. The others count as not computed. Without effect where the side of the token grid
+  /// is odd.
+  std::size_t most_decoded = 0;
+  std::size_t layers = 0;    ///< of the head's aggregation: only the first so many are run; 0: all
   bool keep_scores = false;  ///< fills Segmentation::scores, 4 bytes per class and pixel
 };
 

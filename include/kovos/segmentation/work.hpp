@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kovos/segmentation/cat_seg_config.hpp"
+#include "kovos/segmentation/segmentation.hpp"
 #include "kovos/segmentation/sliding_window.hpp"
 
 namespace kovos {
@@ -49,12 +50,18 @@ inline StageWork text_work(CatSegConfig const& c, std::vector<std::size_t> const
   return {"text encoder", 2 * sum, 4 * (12 * layers * d * d + d * embed + prompts * embed)};
 }
 
-/// All stages but the text. height, width: of the picture, pixels.
-inline std::vector<StageWork> segment_work(CatSegConfig const& c, std::size_t class_count, WindowMode mode,
-                                           std::size_t height, std::size_t width) {
+/// All stages but the text, as the options have them, with the head. height, width: of the picture, pixels.
+/// Throws ConfigError for more layers than the model has.
+inline std::vector<StageWork> segment_work(CatSegConfig const& c, std::size_t class_count,
+                                           SegmentOptions const& options, std::size_t height, std::size_t width) {
   auto const real = [](std::size_t n) { return static_cast<double>(n); };
-  double const classes = real(class_count), kept = real(std::min(class_count, c.pad_len));
-  double const views = real(view_count(c.test, mode));
+  auto const at_most = [](std::size_t n, std::size_t limit) { return limit == 0 ? n : std::min(n, limit); };
+  std::size_t const kept_count = at_most(std::min(class_count, c.pad_len), options.most_classes);
+  std::size_t const decoded_count = c.grid() % 2 == 0 ? at_most(kept_count, options.most_decoded) : kept_count;
+  double const classes = real(class_count), kept = real(kept_count), decoded = real(decoded_count);
+  double const coarse =
+      decoded_count < kept_count ? 0.25 : 0;  // of each map's pixels, once more to choose what to decode
+  double const views = real(view_count(c.test, options.window));
   double const pixels = real(c.grid() * c.grid()), tokens = pixels + 1;
   double const d = real(c.clip.vision.width), patch = real(c.clip.vision.patch_size), embed = real(c.clip.embed_dim);
   double const h = real(c.hidden_dim), heads = real(c.num_heads), templates = real(c.num_templates);
@@ -62,7 +69,7 @@ inline std::vector<StageWork> segment_work(CatSegConfig const& c, std::size_t cl
   std::array<double, 2> const guide{real(c.decoder_guidance_dims[0]), real(c.decoder_guidance_dims[1])};
   std::array<double, 2> const joined{real(c.decoder_guidance_proj_dims[0]), real(c.decoder_guidance_proj_dims[1])};
   std::array<double, 2> const out{real(c.decoder_dims[0]), real(c.decoder_dims[1])};
-  double const layers = real(c.num_layers);
+  double const layers = real(aggregation_layers(c, options.layers));
 
   double const block = 12 * tokens * d * d + 2 * tokens * tokens * d;
   double const last_block = 10 * pixels * d * d;  // value and output projection, mlp
@@ -80,7 +87,7 @@ inline std::vector<StageWork> segment_work(CatSegConfig const& c, std::size_t cl
     side *= 4;
     // The transposed convolution and the one behind it are one of 2 x 2 pixels; then a second one.
     decoder += side * pixels * (4 * in * out[i] + 9 * out[i] * out[i]);
-    decoder_guidance += side * pixels * 9 * (guide[i] * joined[i] + joined[i] * out[i]);
+    decoder_guidance += side * pixels * 9 * joined[i] * (guide[i] + (1 + coarse) * out[i]);
     in = out[i];
   }
   decoder += side * pixels * 9 * in;  // head
@@ -105,8 +112,9 @@ inline std::vector<StageWork> segment_work(CatSegConfig const& c, std::size_t cl
            4 * layers * (head_weights_per_layer + views * 2 * maps)},
           {"class aggregation", twice * layers * kept * (per_class_layer + class_guidance),
            4 * layers * (head_weights_per_layer + views * 2 * maps)},
-          {"decoder", twice * (kept * decoder + decoder_guidance), 4 * views * (maps + hooks + kept * side_2)},
-          {"labels", 0, 4 * views * kept * side_2 + 6 * picture}};
+          {"decoder", twice * ((decoded + coarse * kept) * decoder + decoder_guidance),
+           4 * views * (maps + hooks + decoded * side_2)},
+          {"labels", 0, 4 * views * decoded * side_2 + 6 * picture}};
 }
 
 }  // namespace kovos

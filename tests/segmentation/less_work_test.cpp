@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// What SegmentOptions leaves out by choice, inside the head: layers of aggregation, and classes that are not decoded.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/pooling.hpp"
+#include "kovos/kernels/reduction.hpp"
+#include "kovos/segmentation/aggregator.hpp"
+#include "support/spaces.hpp"
+#include "support/tools_probe.hpp"
+
+namespace {
+
+using namespace kovos;
+using Exec = Kokkos::DefaultHostExecutionSpace;
+using Memory = Exec::memory_space;
+using Map = DynamicTensor<float, 4, Memory>;
+
+constexpr CatSegConfig small{.clip = {.embed_dim = 12},
+                             .decoder_guidance_dims = {8, 4},
+                             .decoder_guidance_proj_dims = {4, 4},
+                             .decoder_dims = {16, 16},
+                             .hidden_dim = 8,
+                             .num_heads = 2,
+                             .window_size = 3,
+                             .shift_size = 1,
+                             .appearance_guidance_dim = 4,
+                             .text_guidance_dim = 6};
+using Head = Aggregator<small, float, Memory>;
+
+/// Random numbers for every parameter.
+struct Randomize {
+  std::uint64_t seed = 1;
+  template <class P>
+  void operator()(std::string const&, P& parameter) {
+    auto const random = test::random_tensor(++seed, 0.4, parameter.extents().size());
+    parameter = typename P::tensor_type(random.data(), parameter.extents(), random.owner());
+  }
+};
+
+/// Copies of what is observed.
+struct Recorder {
+  Context<Exec> const* context;
+  std::map<std::string, Map>* maps;
+  template <class V>
+  void operator()(std::string_view name, V const& v) const {
+    if constexpr (V::rank() == 4) (*maps)[std::string(name)] = copy_of(*context, v);
+  }
+};
+
+struct Fixture {
+  Context<Exec> context;
+  Head head;
+  ImageFeatures<Memory> image;
+  DynamicTensor<float, 3, Memory> words;
+
+  explicit Fixture(std::size_t side, std::size_t classes) {
+    Randomize random;
+    head.visit(random, "");
+    image.dense = test::random_tensor(101, 1, side, side, std::size_t{12});
+    image.guidance = {test::random_tensor(102, 1, std::size_t{1}, 2 * side, 2 * side, std::size_t{8}),
+                      test::random_tensor(103, 1, std::size_t{1}, 4 * side, 4 * side, std::size_t{4})};
+    words = test::random_tensor(104, 1, classes, std::size_t{1}, std::size_t{12});
+  }
+
+  ClassLogits<Memory> operator()(Head::Options const& options = {}) const {
+    return head(context, image, words, options);
+  }
+
+  std::map<std::string, Map> observed() const {
+    std::map<std::string, Map> maps;
+    Head::Options options;
+    options.class_tile = words.extent(0);
+    head(context, image, words, options, Recorder{&context, &maps});
+    return maps;
+  }
+
+  /// The decoder, step by step. -> [T, 4 H, 4 W, 1].
+  Map decoded(Map const& x, Map const& guidance_0, Map const& guidance_1) const {
+    return head.head(context, head.decoder2(context, head.decoder1(context, x, guidance_0), guidance_1));
+  }
+};
+
+float difference(float const* a, float const* b, std::size_t count) {
+  float most = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    float const d = std::fabs(a[i] - b[i]);
+    if (!(d <= most)) most = std::isnan(d) ? INFINITY : d;
+  }
+  return most;
+}
+
+bool same(ClassLogits<Memory> const& a, ClassLogits<Memory> const& b) {
+  return a.classes == b.classes && a.logits.size() == b.logits.size() &&
+         std::equal(a.logits.data(), a.logits.data() + a.logits.size(), b.logits.data());
+}
+
+}  // namespace
+
+TEST_CASE("of many classes those that peak in a coarse decoding are decoded, as they would be among all") {
+  Fixture const fixture(6, 40);
+  auto const all = fixture();
+  REQUIRE(all.classes.size() == 40);
+  std::size_t const plane = 24 * 24;
+  // By hand: the peaks at half the resolution.
+  auto const maps = fixture.observed();
+  auto const half = [&](char const* name) { return average_pool2d(fixture.context, maps.at(name), 2); };
+  auto const coarse = fixture.decoded(half("agg.layer1.class"), half("agg.dec_guidance0"), half("agg.dec_guidance1"));
+  REQUIRE(coarse.size() == 40 * plane / 4);
+  std::vector<float> peaks;
+  for (std::size_t t = 0; t < 40; ++t)
+    peaks.push_back(*std::max_element(coarse.data() + t * plane / 4, coarse.data() + (t + 1) * plane / 4));
+  for (std::size_t const most : {1, 7, 23, 39}) {
+    CAPTURE(most);
+    Head::Options options;
+    options.most_decoded = most;
+    auto const some = fixture(options);
+    CHECK(some.classes == top_k(peaks.data(), 40, most));
+    REQUIRE(some.logits.extent(0) == most);
+    for (std::size_t i = 0; i < most; ++i)
+      CHECK(difference(some.logits.data() + i * plane, all.logits.data() + some.classes[i] * plane, plane) <= 1e-4f);
+  }
+}
+
+TEST_CASE("of those pruned before, some are decoded, under their own numbers") {
+  Fixture const fixture(6, 40);
+  Head::Options options;
+  options.most_classes = 11;
+  auto const eleven = fixture(options);
+  options.most_decoded = 4;
+  auto const four = fixture(options);
+  REQUIRE(four.classes.size() == 4);
+  CHECK(std::includes(eleven.classes.begin(), eleven.classes.end(), four.classes.begin(), four.classes.end()));
+  std::size_t const plane = 24 * 24;
+  for (std::size_t i = 0; i < 4; ++i) {
+    auto const at = std::find(eleven.classes.begin(), eleven.classes.end(), four.classes[i]) - eleven.classes.begin();
+    CHECK(difference(four.logits.data() + i * plane, eleven.logits.data() + static_cast<std::size_t>(at) * plane,
+                     plane) <= 1e-4f);
+  }
+}
+
+TEST_CASE("where as many classes may be decoded as there are, nothing is computed in addition") {
+  Fixture const fixture(6, 5);
+  auto const all = fixture();
+  auto const coarse_passes = [](test::ToolsProbe const& probe) {
+    return std::count(probe.kernels.begin(), probe.kernels.end(), "kovos::average_pool2d");
+  };
+  Head::Options options;
+  for (std::size_t const most : {5, 6, 1000}) {
+    options.most_decoded = most;
+    test::ToolsProbe const probe;
+    CHECK(same(fixture(options), all));
+    CHECK(coarse_passes(probe) == 0);
+  }
+  options.most_decoded = 4;
+  test::ToolsProbe const probe;
+  CHECK(fixture(options).classes.size() == 4);
+  CHECK(coarse_passes(probe) > 0);
+}
+
+TEST_CASE("maps that cannot be halved are decoded in full") {
+  Fixture const fixture(9, 5);
+  Head::Options options;
+  options.most_decoded = 2;
+  CHECK(same(fixture(options), fixture()));
+}
+
+TEST_CASE("the first layers alone") {
+  Fixture const fixture(6, 5);
+  auto const all = fixture();
+  Head::Options options;
+  options.layers = 2;
+  CHECK(same(fixture(options), all));
+  options.layers = 1;
+  auto const one = fixture(options);
+  auto const maps = fixture.observed();
+  auto const expected =
+      fixture.decoded(maps.at("agg.layer0.class"), maps.at("agg.dec_guidance0"), maps.at("agg.dec_guidance1"));
+  REQUIRE(one.logits.size() == expected.size());
+  CHECK(difference(one.logits.data(), expected.data(), expected.size()) <= 1e-4f);
+  CHECK(difference(one.logits.data(), all.logits.data(), all.logits.size()) > 1e-2f);
+  options.layers = 3;
+  CHECK_THROWS_WITH_AS((void)fixture(options),
+                       doctest::Contains("3 aggregation layers were asked for, but the model has 2"), ConfigError);
+}
