@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numbers>
 #include <vector>
 
 #include "kovos/core/scalar.hpp"
@@ -147,10 +148,11 @@ TEST_CASE("bf16 attention: only the weights are rounded where queries, keys and 
     auto const q = rounded(random_tensor<float>(1, 2, 2, t.queries, t.depth));
     auto const k = rounded(random_tensor<float>(2, 2, 2, t.keys, t.depth));
     auto const v = rounded(random_tensor<float>(3, 1, 2, t.keys, t.depth));
-    // A power of two as scale keeps the scores exact. A rounded weight is off by 2^-9 of itself, so is their sum's
-    // share.
-    auto const fast = attention(halves(), q, k, v, t.heads, t.causal, 0.25f);
-    auto const slow = attention(exact(), q, k, v, t.heads, t.causal, 0.25f);
+    // Scores are exponents of 2: this scale multiplies queries by a power of two before they are rounded. A rounded
+    // weight is off by 2^-9 of itself, so is their sum's share.
+    float const scale = 0.25f * std::numbers::ln2_v<float>;
+    auto const fast = attention(halves(), q, k, v, t.heads, t.causal, scale);
+    auto const slow = attention(exact(), q, k, v, t.heads, t.causal, scale);
     CAPTURE(t.queries);
     CHECK(close(values(fast), values(slow), largest(values(v)) / 512 + 1e-5));
   }

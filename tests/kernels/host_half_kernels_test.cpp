@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numbers>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -202,7 +203,9 @@ TEST_CASE("half kernels: convolutions against the portable ones of the rounded o
       auto const shared = random_tensor<float>(4, 1, 1, 14, 74, 33);
       auto const slow = upsample_conv2d(exact(), x, composed, shared);
       auto const fast = copy_of(context, slow);
-      detail::upsample_conv2d_host<std::uint16_t>(context, kernels, x, composed, shared.data(), fast);
+      detail::Convolution of;
+      of.shared = shared.data();
+      detail::upsample_conv2d_host<std::uint16_t>(context, kernels, x, composed, fast, of);
       CAPTURE(c);
       CHECK(close(values(fast), values(slow), 1e-4));
     }
@@ -220,13 +223,15 @@ TEST_CASE("half kernels: attention, only the weights are rounded where the opera
       auto const q = rounded(random_tensor<float>(1, 2, 1, t.queries, t.depth));
       auto const k = rounded(random_tensor<float>(2, 2, 1, t.keys, t.depth));
       auto const v = rounded(random_tensor<float>(3, 1, 1, t.keys, t.depth));
-      auto const slow = attention(exact(), q, k, v, 1, t.causal, 0.25f);
+      // Scores are exponents of 2: with this scale queries are multiplied by a power of two before they are rounded.
+      float const scale = 0.25f * std::numbers::ln2_v<float>;
+      auto const slow = attention(exact(), q, k, v, 1, t.causal, scale);
       std::vector<float> scratch(kernels.attention_scratch(t.keys, t.depth) + 1, -7.0f), o(slow.size());
       detail::HostAttention run;
       run.q = q.data(), run.k = k.data(), run.v = v.data(), run.o = o.data();
       run.q_stride = run.k_stride = run.v_stride = run.o_stride = t.depth;
       run.queries = t.queries, run.keys = t.keys, run.head_dim = t.depth;
-      run.scale = 0.25f;
+      run.scale = scale;
       run.causal = t.causal;
       run.scratch = scratch.data();
       kernels.attention(run);

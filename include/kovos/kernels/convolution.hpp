@@ -34,7 +34,8 @@ struct Convolution {
 
 #ifdef KOVOS_HOST_ENGINE
 
-/// Panels of a convolution's weight [O, C, kh, kw] for the channels [first_channel, first_channel + c).
+/// Panels of a convolution's weight [O, C, kh, kw] for the channels [first_channel, first_channel + c); in fp32 a single
+/// filter is packed as a plain column.
 /// E: float, or std::uint16_t for products of bf16.
 template <class E, class Kernels, class Exec, class W>
 auto packed_convolution(Context<Exec> const& context, Kernels const& kernels, W const& weight,
@@ -60,6 +61,13 @@ auto packed_convolution(Context<Exec> const& context, Kernels const& kernels, W 
   return context.packed().template get<E>(
       {weight.data(), {c, first_channel, kh, kw, columns, halves ? packed_as_half_convolution : packed_as_convolution}},
       panels * depth * columns, [&] { return context.template tensor<E>(panels * depth * columns); }, pack);
+}
+
+/// A product with what packed_convolution packed.
+template <class E, class Kernels>
+void multiply_by_packed(Kernels const& kernels, HostProduct<E> const& g) {
+  if constexpr (std::is_same_v<E, float>) g.columns == 1 ? kernels.gemv(g) : kernels.gemm(g);
+  else kernels.gemm(g);
 }
 
 /// Rows of a map as operands of products.
@@ -157,8 +165,7 @@ void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
       if (of.shared) g.epilogue.addend = of.shared + (first + i) * out_w * out_c;
       std::size_t const row = sample * out_h + first + i;
       g.c = y.data() + row * out_w * out_c;
-      if constexpr (std::is_same_v<E, float>) out_c == 1 ? kernels.gemv(g) : kernels.gemm(g);
-      else kernels.gemm(g);
+      multiply_by_packed(kernels, g);
       if (of.moments) row_moments(g.c, out_w, out_c, of.moments + row * 2 * out_c);
     }
   });

@@ -70,7 +70,7 @@ void upsample_conv2d_host(Context<Exec> const& context, Kernels const& kernels,
         if (of.shared) g.epilogue.addend = of.shared + (row * 2 * width + b) * out_c;
         float* const line = y.data() + (sample * 2 * height + row) * 2 * width * out_c;
         g.c = line + b * out_c;
-        kernels.gemm(g);
+        multiply_by_packed(kernels, g);
         if (of.moments && b == 1)
           row_moments(line, 2 * width, out_c, of.moments + (sample * 2 * height + row) * 2 * out_c);
       }
