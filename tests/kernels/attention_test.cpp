@@ -3,13 +3,17 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/linear_attention.hpp"
+#include "kovos/kernels/window.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"
 
@@ -100,6 +104,74 @@ TEST_CASE("window_attention agrees with rolling, cutting and masking") {
       // No mask, another shift, transposed windows: each must be noticed.
       if (shift > 0) CHECK_FALSE(close(values(o), expect(shift, false).value, expected.bound));
       CHECK_FALSE(close(values(o), expect(shift == 0 ? 1 : shift - 1, true).value, expected.bound));
+    }
+  });
+}
+
+TEST_CASE("attention_in_regions of windows that are cut already is window_attention") {
+  for_each_context([](auto const& context) {
+    for (std::size_t shift : {0u, 2u}) {
+      std::size_t const n = 2, height = 8, width = 12, window = 4, c = 10, heads = 2;
+      auto const q = random_tensor<float>(1, 1, n, height, width, c),
+                 k = random_tensor<float>(2, 1, n, height, width, c),
+                 v = random_tensor<float>(3, 1, n, height, width, c);
+      auto const cut = [&](auto const& x) { return window_partition(context, x, window, shift); };
+      DynamicTensor<std::uint8_t, 2> regions;
+      if (shift > 0) regions = window_regions(context, height, width, window, shift);
+      auto const o = window_reverse(context, attention_in_regions(context, cut(q), cut(k), cut(v), heads, regions), n,
+                                    height, width, window, shift);
+      context.fence();
+      auto const expect = [&](bool masked) {
+        return reference::window_attention({n, height, width, c}, values(q), values(k), values(v), heads, window, shift,
+                                           masked);
+      };
+      auto const expected = expect(true);
+      CHECK(close(values(o), expected));
+      if (shift > 0) CHECK_FALSE(close(values(o), expect(false).value, expected.bound));
+    }
+    auto const x = random_tensor<float>(1, 1, 2, 9, 4), other = random_tensor<float>(1, 1, 2, 5, 4);
+    DynamicTensor<std::uint8_t, 2> const regions(dynamic_extents<2>(2, 8));
+    CHECK(message_of<ShapeError>([&] { attention_in_regions(context, x, other, other, 2, {}); }) ==
+          "[attention_in_regions] k.extent(1) is 5, expected 9");
+    CHECK(message_of<ShapeError>([&] { attention_in_regions(context, x, x, x, 2, regions); }) ==
+          "[attention_in_regions] regions.extent(1) is 8, expected 9");
+  });
+}
+
+TEST_CASE("for_each_window takes the windows out of the rolled map and puts them back") {
+  for_each_context([](auto const& context) {
+    for (std::size_t shift : {0u, 1u}) {
+      std::size_t const n = 2, height = 6, width = 9, window = 3, c = 4;
+      auto const x = random_tensor<float>(1, 1, n, height, width, c);
+      Values const before = values(x);
+      auto const cut = window_partition(context, x, window, shift);
+      auto const regions = window_regions(context, height, width, window, shift);
+      context.fence();
+      // Doctest's checks are for one thread: what goes wrong is counted.
+      std::atomic<std::size_t> wrong = 0, calls = 0;
+      for_each_window(context, x, window, shift,
+                      [&](auto const& alone, auto const& pixels, auto const& its_regions, std::size_t w) {
+                        ++calls;
+                        bool found = false;
+                        for (std::size_t sample = 0; sample < n; ++sample)
+                          found = found || std::equal(pixels.data(), pixels.data() + pixels.size(),
+                                                      cut.data() + (sample * 6 + w) * pixels.size());
+                        wrong += !found;
+                        if (shift == 0) wrong += its_regions.size() != 0;
+                        else wrong += !std::equal(its_regions.data(), its_regions.data() + 9, regions.data() + w * 9);
+                        auto const y = copy_of(alone, pixels);
+                        for (std::size_t i = 0; i < y.size(); ++i) y.data()[i] *= 2;
+                        return y;
+                      });
+      CHECK(calls == n * 6);
+      CHECK(wrong == 0);
+      Values doubled = before;
+      for (double& number : doubled) number *= 2;
+      CHECK(values(x) == doubled);
+      CHECK(message_of<ShapeError>([&] {
+              for_each_window(context, x, 4, 0,
+                              [](auto const&, auto const& pixels, auto const&, std::size_t) { return pixels; });
+            }) == "[for_each_window] windows of 4 pixels do not tile a map of 6 x 9");
     }
   });
 }

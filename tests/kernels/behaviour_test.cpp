@@ -3,6 +3,7 @@
 // once the workspace has it, and nothing done behind the context's back.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "kovos/kernels/activation.hpp"
 #include "kovos/kernels/attention.hpp"
 #include "kovos/kernels/convolution.hpp"
+#include "kovos/kernels/convolution_norm.hpp"
 #include "kovos/kernels/cosine_similarity.hpp"
 #include "kovos/kernels/crop.hpp"
 #include "kovos/kernels/elementwise.hpp"
@@ -22,6 +24,7 @@
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/pooling.hpp"
+#include "kovos/kernels/pre_norm.hpp"
 #include "kovos/kernels/reduction.hpp"
 #include "kovos/kernels/resample.hpp"
 #include "kovos/kernels/softmax.hpp"
@@ -60,6 +63,14 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
   for (std::size_t i = 0; i < 16; ++i) labels(i) = 0;
   auto const ids = index.reshape(dynamic_extents<2>(1, 2));
   RepeatedKey<Kokkos::HostSpace> const padding{5, v, v};
+  auto const back = random_tensor<float>(14, 1, 16, 20);
+  auto const raised = random_tensor<float>(15, 1, 4, 20, 16, 2, 2);
+  auto const one = random_tensor<float>(16, 1, 1, 20), other_one = random_tensor<float>(17, 1, 1, 16);
+  auto const maps = random_tensor<float>(18, 1, 3, 3, 2, 1);
+  LinearMap<float> const widen{as_matrix(m), as_matrix(one)}, narrow{as_matrix(back), as_matrix(other_one)};
+  GroupNormParameters const norm{std::size_t{4}, b, b};
+  DynamicTensor<std::uint8_t, 2> const regions(dynamic_extents<2>{4, 6});
+  std::fill_n(regions.data(), regions.size(), std::uint8_t{0});
   return {
       {"activate", [=](C const& c) { activate(c, x, Activation::gelu); }},
       {"attention", [=](C const& c) { attention(c, s, s, s, 4, true); }},
@@ -106,6 +117,24 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
        }},
       {"argmax", [=](C const& c) { argmax(c, m); }},
       {"update_argmax", [=](C const& c) { update_argmax(c, m, 0, best, labels); }},
+      {"resize_bilinear_argmax", [=](C const& c) { resize_bilinear_argmax(c, maps, 4, 4, 0, best, labels); }},
+      {"attention_in_regions", [=](C const& c) { attention_in_regions(c, s, s, s, 4, regions); }},
+      {"norm_linear",
+       [=, keep = std::array{one, other_one, m, back}](C const& c) {
+         norm_linear(c, m, NormParameters{v, v}, std::array{widen, widen});
+       }},
+      {"norm_mlp",
+       [=, keep = std::array{one, other_one, m, back}](C const& c) {
+         norm_mlp(c, copy_of(c, m), NormParameters{v, v}, widen, Activation::gelu, narrow);
+       }},
+      {"conv2d_norm_relu",
+       [=](C const& c) {
+         apply_scaling(c, conv2d_norm_relu(c, ScaledMap<Kokkos::HostSpace>{x, {}}, w, norm));
+       }},
+      {"upsample_conv2d_norm_relu",
+       [=](C const& c) {
+         apply_scaling(c, upsample_conv2d_norm_relu(c, {x, {}}, raised, {}, norm));
+       }},
       {"row_maximum", [=](C const& c) { row_maximum(c, m); }},
   };
 }

@@ -221,6 +221,53 @@ TEST_CASE("argmax, in one piece and tile by tile, keeps the first on ties") {
         "[update_argmax] label is 1, expected 5");
 }
 
+TEST_CASE("resize_bilinear_argmax is update_argmax of the resized maps") {
+  for_each_context([](auto const& context) {
+    struct Case {
+      std::size_t count, h, w, height, width;
+    };
+    // Widths around every vector; the last one in several bands.
+    for (auto const& t : {Case{5, 3, 4, 7, 13}, Case{3, 4, 4, 4, 4}, Case{4, 6, 5, 3, 16}, Case{2, 1, 1, 5, 17},
+                          Case{6, 8, 9, 61, 701}}) {
+      CAPTURE(t.width);
+      auto const x = random_tensor<float>(1, 1, t.count, t.h, t.w, std::size_t{1});
+      for (std::size_t i = 0; i < t.h * t.w; ++i) x.data()[t.h * t.w + i] = x.data()[i];  // the first one wins
+      std::size_t const pixels = t.height * t.width;
+      // Labels one element off, as a stranger's memory may lie.
+      auto const memory = context.template tensor<std::int32_t>(pixels + 1);
+      auto const best = context.template tensor<float>(pixels);
+      auto const label = memory.slice(1, pixels);
+      fill(context, best, 0.25f);
+      fill(context, memory, -7);
+      resize_bilinear_argmax(context, x, t.height, t.width, 40, best, label);
+      auto const resized =
+          reference::resize_bilinear({t.count, t.h, t.w, 1}, values(x), t.height, t.width, Alignment::half_pixel);
+      context.fence();
+      CHECK(memory(0) == -7);
+      std::size_t wrong = 0, kept = 0;
+      for (std::size_t p = 0; p < pixels; ++p) {
+        double top = 0.25;
+        for (std::size_t k = 0; k < t.count; ++k) top = std::max(top, resized.value[k * pixels + p]);
+        wrong += std::fabs(static_cast<double>(best(p)) - top) > 1e-6;
+        auto const l = label(p);
+        kept += l == -7;
+        if (l == -7) wrong += top > 0.25 + 1e-6;
+        else
+          wrong += l < 40 || l == 41 || l >= 40 + static_cast<std::int32_t>(t.count) ||
+                   std::fabs(resized.value[static_cast<std::size_t>(l - 40) * pixels + p] - top) > 1e-6;
+      }
+      CHECK(wrong == 0);
+      if (pixels > 100) CHECK((kept > 0 && kept < pixels));
+    }
+    auto const x = random_tensor<float>(1, 1, 2, 3, 3, 1);
+    auto const best = random_tensor<float>(1, 1, 20);
+    CHECK(message_of<ShapeError>([&] { resize_bilinear_argmax(context, x, 4, 6, 0, best, integers({0})); }) ==
+          "[resize_bilinear_argmax] best is 20, expected 24");
+    CHECK(message_of<ShapeError>([&] { resize_bilinear_argmax(context, x, 4, 5, 0, best, integers({0})); }) ==
+          "[resize_bilinear_argmax] label is 1, expected 20");
+  });
+}
+
 TEST_CASE("top_k: ascending indices, the smaller index on ties, NaN last") {
   std::vector<float> const x{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5};
   CHECK(top_k(x.data(), x.size(), 0).empty());
