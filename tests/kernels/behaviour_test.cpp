@@ -67,7 +67,8 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
   auto const raised = random_tensor<float>(15, 1, 4, 20, 16, 2, 2);
   auto const one = random_tensor<float>(16, 1, 1, 20), other_one = random_tensor<float>(17, 1, 1, 16);
   auto const maps = random_tensor<float>(18, 1, 3, 3, 2, 1);
-  LinearMap<float> const widen{as_matrix(m), as_matrix(one)}, narrow{as_matrix(back), as_matrix(other_one)};
+  auto const widen = [=] { return LinearMap<float>{as_matrix(m), as_matrix(one)}; };
+  auto const narrow = [=] { return LinearMap<float>{as_matrix(back), as_matrix(other_one)}; };
   GroupNormParameters const norm{std::size_t{4}, b, b};
   DynamicTensor<std::uint8_t, 2> const regions(dynamic_extents<2>{4, 6});
   std::fill_n(regions.data(), regions.size(), std::uint8_t{0});
@@ -120,12 +121,12 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
       {"resize_bilinear_argmax", [=](C const& c) { resize_bilinear_argmax(c, maps, 4, 4, 0, best, labels); }},
       {"attention_in_regions", [=](C const& c) { attention_in_regions(c, s, s, s, 4, regions); }},
       {"norm_linear",
-       [=, keep = std::array{one, other_one, m, back}](C const& c) {
-         norm_linear(c, m, NormParameters{v, v}, std::array{widen, widen});
+       [=](C const& c) {
+         norm_linear(c, m, NormParameters{v, v}, std::array{widen(), widen()});
        }},
       {"norm_mlp",
-       [=, keep = std::array{one, other_one, m, back}](C const& c) {
-         norm_mlp(c, copy_of(c, m), NormParameters{v, v}, widen, Activation::gelu, narrow);
+       [=](C const& c) {
+         norm_mlp(c, copy_of(c, m), NormParameters{v, v}, widen(), Activation::gelu, narrow());
        }},
       {"conv2d_norm_relu",
        [=](C const& c) {
