@@ -34,9 +34,8 @@ struct Convolution {
 
 #ifdef KOVOS_HOST_ENGINE
 
-/// Panels of a convolution's weight [O, C, kh, kw] for the channels [first_channel, first_channel + c); in fp32 a single
-/// filter is packed as a plain column.
-/// E: float, or std::uint16_t for products of bf16.
+/// Panels of a convolution's weight [O, C, kh, kw] for the channels [first_channel, first_channel + c); in fp32 a
+/// single filter is packed as a plain column. E: float, or std::uint16_t for products of bf16.
 template <class E, class Kernels, class Exec, class W>
 auto packed_convolution(Context<Exec> const& context, Kernels const& kernels, W const& weight,
                         std::size_t first_channel, std::size_t c) {
