@@ -57,10 +57,13 @@ constexpr bool may_fuse = false;
 template <class Exec>
 constexpr bool may_fuse<Context<Exec>> = is_host_execution<Exec>;
 
-/// Rows shared out evenly, so many at a time that what is made of them stays in the second-level cache.
+/// Rows shared out evenly among `threads`, so many at a time that what is made of them stays in the second-level cache.
 struct RowChunks {
   std::size_t rows, count;
-  RowChunks(std::size_t all, std::size_t most_rows) : rows(all), count((all + most_rows - 1) / most_rows) {}
+  RowChunks(std::size_t all, std::size_t most_rows, std::size_t threads) : rows(all) {
+    std::size_t const rounds = (all + most_rows * threads - 1) / (most_rows * threads);
+    count = std::min(all, rounds * threads);
+  }
   std::size_t first(std::size_t chunk) const { return rows * chunk / count; }
   std::size_t most() const { return (rows + count - 1) / count; }
 };
@@ -147,7 +150,7 @@ void norm_mlp_host(Context<Exec> const& context, Kernels const& kernels, Matrix<
   std::size_t const stride = operand_stride<E>(depth), hidden_stride = operand_stride<E>(hidden_depth);
   auto const packed_1 = packed_map<E>(context, first, Matrix<float>{nullptr, x.rows, hidden, hidden, 1}, width);
   auto const packed_2 = packed_map<E>(context, second, x, width);
-  RowChunks const chunks(x.rows, (halves ? 8 : 4) * kernels.rows);
+  RowChunks const chunks(x.rows, 8 * kernels.rows, workers(context, x.rows));
   std::size_t const threads = workers(context, chunks.count);
   auto const scratch = context.template tensor<E>(threads, chunks.most() * (stride + hidden_stride));
   auto const lines = context.template tensor<float>(threads, c);

@@ -68,6 +68,26 @@ KOKKOS_INLINE_FUNCTION float cubic_weight(float t) {
   return 0;
 }
 
+/// Four taps of cubic interpolation along one axis.
+struct CubicTaps {
+  std::size_t place[4];
+  float weight[4];
+};
+
+KOKKOS_INLINE_FUNCTION CubicTaps cubic_taps(std::size_t i, std::size_t in, std::size_t out) {
+  // The source coordinate is rounded, unlike that of linear interpolation: torch does so.
+  auto const source = static_cast<float>(source_coordinate(i, in, out, Alignment::half_pixel));
+  long const base = static_cast<long>(Kokkos::floor(source)), last = static_cast<long>(in) - 1;
+  float const t = source - static_cast<float>(base);
+  CubicTaps taps;
+  for (int k = 0; k < 4; ++k) {
+    long const place = base + k - 1;
+    taps.place[k] = static_cast<std::size_t>(place < 0 ? 0 : place > last ? last : place);
+    taps.weight[k] = cubic_weight(t - static_cast<float>(k - 1));
+  }
+  return taps;
+}
+
 #ifdef KOVOS_HOST_ENGINE
 /// Goes through the rows of a map resized to height x width. Rows of the map are interpolated along themselves once,
 /// not once for each row of the result that lies between them.
@@ -178,29 +198,15 @@ auto resize_bicubic(Context<Exec> const& context, DynamicTensor<float, 4, typena
   detail::for_each_index(
       context, "kovos::resize_bicubic", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
         std::size_t const sample = index / width / height;
-        // Cubic interpolation rounds the source coordinate, as torch does.
-        auto const source_y =
-            static_cast<float>(detail::source_coordinate(index / width % height, h, height, Alignment::half_pixel));
-        auto const source_x =
-            static_cast<float>(detail::source_coordinate(index % width, w, width, Alignment::half_pixel));
-        long const base_y = static_cast<long>(Kokkos::floor(source_y));
-        long const base_x = static_cast<long>(Kokkos::floor(source_x));
-        float const t_y = source_y - static_cast<float>(base_y);
-        float const t_x = source_x - static_cast<float>(base_x);
+        auto const ty = detail::cubic_taps(index / width % height, h, height);
+        auto const tx = detail::cubic_taps(index % width, w, width);
         for (std::size_t i = 0; i < c; ++i) {
           float sum = 0;
-          for (int ky = -1; ky <= 2; ++ky) {
-            long row = base_y + ky;
-            row = row < 0 ? 0 : row >= static_cast<long>(h) ? static_cast<long>(h) - 1 : row;
+          for (int ky = 0; ky < 4; ++ky) {
+            float const* const row = from + (sample * h + ty.place[ky]) * w * c;
             float line = 0;
-            for (int kx = -1; kx <= 2; ++kx) {
-              long column = base_x + kx;
-              column = column < 0 ? 0 : column >= static_cast<long>(w) ? static_cast<long>(w) - 1 : column;
-              line +=
-                  detail::cubic_weight(t_x - static_cast<float>(kx)) *
-                  from[((sample * h + static_cast<std::size_t>(row)) * w + static_cast<std::size_t>(column)) * c + i];
-            }
-            sum += detail::cubic_weight(t_y - static_cast<float>(ky)) * line;
+            for (int kx = 0; kx < 4; ++kx) line += tx.weight[kx] * row[tx.place[kx] * c + i];
+            sum += ty.weight[ky] * line;
           }
           to[index * c + i] = sum;
         }

@@ -26,14 +26,13 @@ auto map_to_tokens(Context<Exec> const& context, DynamicTensor<float, 4, typenam
   auto const* const first = first_token.data();
   auto const* const offset = positions.data();
   auto* const to = x.data();
-  detail::for_each_index(
-      context, "kovos::map_to_tokens", x.size(), KOKKOS_LAMBDA(std::size_t i) {
-        std::size_t const channel = i % depth;
-        std::size_t const token = i / depth % (1 + pixels);
-        std::size_t const sample = i / depth / (1 + pixels);
-        to[i] = token == 0 ? static_cast<float>(first[channel])
-                           : from[(sample * pixels + token - 1) * depth + channel] +
-                                 static_cast<float>(offset[(token - 1) * depth + channel]);
+  detail::for_each_entry(
+      context, "kovos::map_to_tokens", n * (1 + pixels), depth, KOKKOS_LAMBDA(std::size_t row, std::size_t channel) {
+        std::size_t const token = row % (1 + pixels);
+        std::size_t const sample = row / (1 + pixels);
+        to[row * depth + channel] = token == 0 ? static_cast<float>(first[channel])
+                                               : from[(sample * pixels + token - 1) * depth + channel] +
+                                                     static_cast<float>(offset[(token - 1) * depth + channel]);
       });
   return x;
 }
@@ -44,13 +43,15 @@ template <class Exec>
 auto tokens_to_map(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
                    std::size_t height, std::size_t width) {
   require_extent("tokens_to_map", "x.extent(1)", x.extent(1), 1 + height * width);
-  std::size_t const depth = x.extent(2), sample_size = height * width * depth;
+  std::size_t const depth = x.extent(2), pixels = height * width;
   auto y = context.template tensor<float>(x.extent(0), height, width, depth);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::tokens_to_map", y.size(),
-      KOKKOS_LAMBDA(std::size_t i) { to[i] = from[i + (i / sample_size + 1) * depth]; });
+  detail::for_each_entry(
+      context, "kovos::tokens_to_map", x.extent(0) * pixels, depth,
+      KOKKOS_LAMBDA(std::size_t pixel, std::size_t channel) {
+        to[pixel * depth + channel] = from[(pixel + pixel / pixels + 1) * depth + channel];
+      });
   return y;
 }
 

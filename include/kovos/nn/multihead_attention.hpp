@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/attention.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/pre_norm.hpp"
+#include "kovos/nn/layer_norm.hpp"
 #include "kovos/nn/linear.hpp"
 #include "kovos/nn/parameter.hpp"
 
@@ -25,19 +28,22 @@ class MultiheadAttention {
   Parameter<float, Memory, 3 * Dim> in_proj_bias;
   Linear<Dim, Dim, T, Memory> out_proj;
 
-  /// x: [N, L, Dim] -> out_proj(attention) + residual [N * L, Dim].
-  template <execution_context C, class V>
-  V operator()(C const& context, V const& x, bool causal, Matrix<float const> residual) const {
-    auto const q = linear(context, x, q_proj_weight.dynamic(), in_proj_bias.slice(0, Dim));
-    auto const k = linear(context, x, k_proj_weight.dynamic(), in_proj_bias.slice(Dim, Dim));
-    auto const v = linear(context, x, v_proj_weight.dynamic(), in_proj_bias.slice(2 * Dim, Dim));
-    return out_proj(context, attention(context, q, k, v, Heads, causal), Activation::none, residual);
+  /// out_proj(attention(norm(x))) + x, the first half of a pre-norm block. x: [N, L, Dim] -> [N, L, Dim].
+  template <execution_context C, class V, class N>
+  V operator()(C const& context, V const& x, LayerNorm<Dim, N, Memory> const& norm, bool causal) const {
+    auto const [q, k, v] = norm_linear(context, rows_of(x), norm.parameters(),
+                                       std::array{map(q_proj_weight, 0), map(k_proj_weight, 1), map(v_proj_weight, 2)});
+    auto const attended = attention(context, q.reshape(x.extents()), k.reshape(x.extents()), v.reshape(x.extents()),
+                                    Heads, causal);
+    return out_proj(context, attended, Activation::none, as_matrix(x));
   }
 
-  /// The value path alone, out_proj(v(x)): CLIP's dense features without attention. x: [N, L, Dim] -> [N, L, Dim].
-  template <execution_context C, class V>
-  V values(C const& context, V const& x) const {
-    return out_proj(context, linear(context, x, v_proj_weight.dynamic(), in_proj_bias.slice(2 * Dim, Dim)));
+  /// The value path alone, out_proj(v(norm(x))): CLIP's dense features without attention. x: [N, L, Dim] ->
+  /// [N, L, Dim].
+  template <execution_context C, class V, class N>
+  V values(C const& context, V const& x, LayerNorm<Dim, N, Memory> const& norm) const {
+    auto const [v] = norm_linear(context, rows_of(x), norm.parameters(), std::array{map(v_proj_weight, 2)});
+    return out_proj(context, v.reshape(x.extents()));
   }
 
   template <class F>
@@ -47,6 +53,17 @@ class MultiheadAttention {
     f(prefix + "v_proj_weight", v_proj_weight);
     f(prefix + "in_proj_bias", in_proj_bias);
     out_proj.visit(f, prefix + "out_proj.");
+  }
+
+ private:
+  template <class V>
+  static auto rows_of(V const& x) {
+    return x.reshape(dynamic_extents<2>(x.size() / Dim, Dim));
+  }
+
+  /// One of the projections, number `part` of the joint bias.
+  LinearMap<T> map(Parameter<T, Memory, Dim, Dim> const& weight, std::size_t part) const {
+    return {{weight.data(), Dim, Dim, Dim, 1}, {in_proj_bias.data() + part * Dim, 1, Dim, Dim, 1}};
   }
 };
 

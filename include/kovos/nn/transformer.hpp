@@ -6,8 +6,9 @@
 #include <string>
 
 #include "kovos/core/execution.hpp"
+#include "kovos/kernels/activation_kind.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/pre_norm.hpp"
 #include "kovos/nn/layer_norm.hpp"
 #include "kovos/nn/linear.hpp"
 #include "kovos/nn/multihead_attention.hpp"
@@ -15,18 +16,12 @@
 
 namespace kovos {
 
-/// The two-layer perceptron of a CLIP block: c_proj(activation(c_fc(x))).
+/// The two-layer perceptron of a CLIP block, c_proj(activation(c_fc(x))); run by norm_mlp.
 template <std::size_t Dim, std::size_t Hidden, class T, class Memory>
 class ClipMlp {
  public:
   Linear<Dim, Hidden, T, Memory> c_fc;
   Linear<Hidden, Dim, T, Memory> c_proj;
-
-  /// x: [N, L, Dim] -> the same + residual.
-  template <execution_context C, class V>
-  V operator()(C const& context, V const& x, Activation activation, Matrix<float const> residual) const {
-    return c_proj(context, c_fc(context, x, activation), Activation::none, residual);
-  }
 
   template <class F>
   void visit(F& f, std::string const& prefix) {
@@ -48,17 +43,16 @@ class ResidualAttentionBlock {
   /// x: [N, L, Dim] -> [N, L, Dim].
   template <execution_context C, class V>
   V operator()(C const& context, V const& x, Activation activation, bool causal) const {
-    auto const y = attn(context, ln_1(context, x), causal, as_matrix(x));
-    return mlp(context, ln_2(context, y), activation, as_matrix(y));
+    return perceptron(context, attn(context, x, ln_1, causal), activation);
   }
 
   /// The last block of CAT-Seg's dense image encoder: values instead of attention, and the block's *class token* as the
   /// residual of every token (the released weights were trained so). x: [N, L, Dim] with the class token first.
   template <execution_context C, class V>
   V dense(C const& context, V const& x, Activation activation) const {
-    auto const y = attn.values(context, ln_1(context, x));
+    auto const y = attn.values(context, x, ln_1);
     add_first_token(context, y, x);
-    return mlp(context, ln_2(context, y), activation, as_matrix(y));
+    return perceptron(context, y, activation);
   }
 
   template <class F>
@@ -70,6 +64,14 @@ class ResidualAttentionBlock {
   }
 
  private:
+  /// y + mlp(ln_2(y)); y may be overwritten.
+  template <execution_context C, class V>
+  V perceptron(C const& context, V const& y, Activation activation) const {
+    auto const rows = y.reshape(dynamic_extents<2>(y.size() / Dim, Dim));
+    return norm_mlp(context, rows, ln_2.parameters(), mlp.c_fc.map(), activation, mlp.c_proj.map())
+        .reshape(y.extents());
+  }
+
   template <execution_context C, class V>
   static void add_first_token(C const& context, V const& y, V const& x) {
     for (std::size_t n = 0; n < x.extent(0); ++n) add_in_place(context, y.slice(n, 1), first_token(x, n));

@@ -77,6 +77,28 @@ void for_each_index(Context<Exec> const& context, char const* label, std::size_t
   Kokkos::parallel_for(label, Kokkos::RangePolicy<Exec, Kokkos::IndexType<std::size_t>>(context.exec(), 0, count), f);
 }
 
+/// f(row, column) as a function of row * columns + column.
+template <class F>
+struct FlatEntry {
+  F f;
+  std::size_t columns;
+  KOKKOS_FUNCTION void operator()(std::size_t index) const { f(index / columns, index % columns); }
+};
+
+/// A portable loop over the entries (row, column) of [0, rows) x [0, columns). Entries of a row are neighbours in
+/// memory: one thread of a host takes them all, neighbouring threads of a device take one each.
+template <class Exec, class F>
+void for_each_entry(Context<Exec> const& context, char const* label, std::size_t rows, std::size_t columns,
+                    F const& f) {
+  if constexpr (is_host_execution<Exec>) {
+    for_each_index(context, label, rows, [=](std::size_t row) {
+      for (std::size_t column = 0; column < columns; ++column) f(row, column);
+    });
+  } else {
+    for_each_index(context, label, rows * columns, FlatEntry<F>{f, columns});
+  }
+}
+
 /// Whether so many tasks are better run side by side, one thread and its cache for each, than in turn.
 template <class Exec>
 bool runs_side_by_side(Context<Exec> const& context, std::size_t tasks) {
