@@ -68,17 +68,21 @@ struct RowChunks {
   std::size_t most() const { return (rows + count - 1) / count; }
 };
 
+/// So many rows are normalised before they are rounded.
+inline constexpr std::size_t norm_lines = 4;
+
 /// Normalised rows as the first operand of a product: [rows, stride] of E, float or bf16, zero beyond `depth` where
-/// that is odd. line: room for one row.
+/// that is odd. lines: room for norm_lines rows.
 template <class E, class Kernels>
 void norm_into(Kernels const& kernels, float const* x, std::size_t rows, std::size_t c, float const* weight,
-               float const* bias, float epsilon, E* to, std::size_t stride, float* line) {
-  auto const& pointwise = best_host_kernels();
+               float const* bias, float epsilon, E* to, std::size_t stride, float* lines) {
   for (std::size_t i = 0; i < rows; ++i) {
+    if (i % norm_lines == 0)
+      best_host_kernels().layer_norm(x + i * c, lines, weight, bias, std::min(norm_lines, rows - i), c, epsilon);
+    float const* const line = lines + i % norm_lines * c;
     if constexpr (std::is_same_v<E, float>) {
-      pointwise.layer_norm(x + i * c, to + i * stride, weight, bias, 1, c, epsilon);
+      std::copy_n(line, c, to + i * stride);
     } else {
-      pointwise.layer_norm(x + i * c, line, weight, bias, 1, c, epsilon);
       if (c % 2) to[i * stride + c] = 0;
       kernels.round(line, to + i * stride, c);
     }
@@ -113,7 +117,7 @@ void norm_linear_host(Context<Exec> const& context, Kernels const& kernels, Matr
   }
   ProductTasks const tasks(context, x.rows, kernels.rows, panels[P]);
   auto const scratch = context.template tensor<E>(tasks.threads, tasks.chunk * stride);
-  auto const lines = context.template tensor<float>(tasks.threads, c);
+  auto const lines = context.template tensor<float>(tasks.threads, norm_lines * c);
   for_each_task(context, "kovos::norm_linear", tasks.threads, tasks.row_tasks * tasks.column_tasks,
                 [&](std::size_t task, std::size_t worker) {
                   std::size_t const row = task / tasks.column_tasks * tasks.chunk;
@@ -124,7 +128,7 @@ void norm_linear_host(Context<Exec> const& context, Kernels const& kernels, Matr
                   HostProduct<E> g;
                   g.rows = std::min(tasks.chunk, x.rows - row);
                   norm_into<E>(kernels, x.data + row * x.row_stride, g.rows, c, weight.data(), bias.data(), epsilon,
-                               operand, stride, lines.data() + worker * c);
+                               operand, stride, lines.data() + worker * norm_lines * c);
                   g.a = operand;
                   g.a_stride = stride;
                   g.segment_length = depth;
@@ -153,14 +157,14 @@ void norm_mlp_host(Context<Exec> const& context, Kernels const& kernels, Matrix<
   RowChunks const chunks(x.rows, 8 * kernels.rows, workers(context, x.rows));
   std::size_t const threads = workers(context, chunks.count);
   auto const scratch = context.template tensor<E>(threads, chunks.most() * (stride + hidden_stride));
-  auto const lines = context.template tensor<float>(threads, c);
+  auto const lines = context.template tensor<float>(threads, norm_lines * c);
   for_each_task(context, "kovos::norm_mlp", threads, chunks.count, [&](std::size_t task, std::size_t worker) {
     std::size_t const row = chunks.first(task), rows = chunks.first(task + 1) - row;
     float* const from = x.data + row * x.row_stride;
     E* const operand = scratch.data() + worker * scratch.extent(1);
     E* const middle = operand + chunks.most() * stride;
     norm_into<E>(kernels, from, rows, c, weight.data(), bias.data(), epsilon, operand, stride,
-                 lines.data() + worker * c);
+                 lines.data() + worker * norm_lines * c);
     HostProduct<E> g;
     g.rows = rows;
     g.first_row = row;
