@@ -8,6 +8,7 @@
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/attention.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/norm_attention.hpp"
 #include "kovos/kernels/pre_norm.hpp"
 #include "kovos/kernels/window.hpp"
 #include "kovos/nn/layer_norm.hpp"
@@ -91,27 +92,25 @@ class SwinBlock {
     if constexpr (C::in_place)
       if (detail::works_by_windows(context)) {
         // A window sees nothing of the others: each goes through all layers on one core, in its cache.
-        for_each_window(context, x, window, shift,
-                        [&](C const& c, auto const& rows, auto const& regions, std::size_t w) {
-                          auto const guide = [&](auto const& y) { return y.slice(w * rows.extent(0), rows.extent(0)); };
-                          return block(c, rows, guide(guidance.q), guide(guidance.k),
-                                       [&](auto const& q, auto const& k, auto const& v) {
-                                         dynamic_extents<3> const sequence(1, rows.extent(0), Dim);
-                                         return attention_in_regions(c, q.reshape(sequence), k.reshape(sequence),
-                                                                     v.reshape(sequence), Heads, regions)
-                                             .reshape(rows.extents());
-                                       });
-                        });
+        for_each_window(
+            context, x, window, shift, [&](C const& c, auto const& rows, auto const& regions, std::size_t w) {
+              auto const guide = [&](auto const& y) { return y.slice(w * rows.extent(0), rows.extent(0)); };
+              auto const y =
+                  norm_attention(c, rows.reshape(dynamic_extents<3>(1, rows.extent(0), Dim)), norm1.parameters(),
+                                 AttentionMaps<T>{attn.q.map(guide(guidance.q)), attn.k.map(guide(guidance.k)),
+                                                  attn.v.map(), attn.proj.map()},
+                                 Heads, regions);
+              return perceptron(c, y.reshape(rows.extents()));
+            });
         return x;
       }
     auto const rows = x.reshape(dynamic_extents<2>(x.size() / Dim, Dim));
-    return block(context, rows, guidance.q, guidance.k,
-                 [&](auto const& q, auto const& k, auto const& v) {
-                   return window_attention(context, q.reshape(x.extents()), k.reshape(x.extents()),
-                                           v.reshape(x.extents()), Heads, window, shift)
-                       .reshape(rows.extents());
-                 })
-        .reshape(x.extents());
+    auto const [q, k, v] = norm_linear(context, rows, norm1.parameters(),
+                                       std::array{attn.q.map(guidance.q), attn.k.map(guidance.k), attn.v.map()});
+    auto const attended = window_attention(context, q.reshape(x.extents()), k.reshape(x.extents()),
+                                           v.reshape(x.extents()), Heads, window, shift);
+    auto const y = attn.proj(context, attended.reshape(rows.extents()), Activation::none, as_matrix(rows));
+    return perceptron(context, y).reshape(x.extents());
   }
 
   template <class F>
@@ -123,13 +122,10 @@ class SwinBlock {
   }
 
  private:
-  /// rows: [M, Dim] -> the same, as a new tensor.
-  template <execution_context C, class V, class G, class Attention>
-  V block(C const& context, V const& rows, G const& q_guidance, G const& k_guidance, Attention const& attend) const {
-    auto const [q, k, v] = norm_linear(context, rows, norm1.parameters(),
-                                       std::array{attn.q.map(q_guidance), attn.k.map(k_guidance), attn.v.map()});
-    auto const y = attn.proj(context, attend(q, k, v), Activation::none, as_matrix(rows));
-    return norm_mlp(context, y, norm2.parameters(), mlp.fc1.map(), Activation::gelu, mlp.fc2.map());
+  /// rows: [M, Dim], may be overwritten -> [M, Dim].
+  template <execution_context C, class V>
+  V perceptron(C const& context, V const& rows) const {
+    return norm_mlp(context, rows, norm2.parameters(), mlp.fc1.map(), Activation::gelu, mlp.fc2.map());
   }
 };
 

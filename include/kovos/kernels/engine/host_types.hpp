@@ -44,14 +44,15 @@ using HostGemmBlock = HostProduct<float>;
 using HostHalfGemmBlock = HostProduct<std::uint16_t>;
 
 /// One head of softmax attention: o = softmax(scale * q k^T + mask) v.
-struct HostAttention {
-  float const* q = nullptr;  // [queries, head_dim], rows q_stride apart; k, v, o alike
+template <class T>
+struct HostSoftmaxAttention {
+  T const* q = nullptr;  // [queries, head_dim], rows q_stride apart; k, v, o alike
   std::size_t q_stride = 0;
-  float const* k = nullptr;
+  T const* k = nullptr;
   std::size_t k_stride = 0;
-  float const* v = nullptr;
+  T const* v = nullptr;
   std::size_t v_stride = 0;
-  float* o = nullptr;
+  T* o = nullptr;
   std::size_t o_stride = 0;
   std::size_t queries = 0;
   std::size_t keys = 0;
@@ -59,8 +60,11 @@ struct HostAttention {
   float scale = 1;
   bool causal = false;
   std::uint8_t const* region = nullptr;  // [keys]: -100 is added where regions of query and key differ
-  float* scratch = nullptr;              // attention_scratch(queries, keys, head_dim) floats
+  float* scratch = nullptr;              // attention_scratch(keys, head_dim) floats
 };
+using HostAttention = HostSoftmaxAttention<float>;
+/// bf16; head_dim and all strides are even.
+using HostHalfAttention = HostSoftmaxAttention<std::uint16_t>;
 
 /// One head of linear attention with the feature map phi(x) = elu(x) + 1, along a sequence of rows of head_dim floats.
 struct HostLinearAttention {
@@ -134,6 +138,7 @@ struct HostHalfKernels {
   void (*gemm)(HostHalfGemmBlock const&);
   /// Softmax attention; scratch as attention_scratch says.
   void (*attention)(HostAttention const&);
+  void (*attention_of_halves)(HostHalfAttention const&);
   std::size_t (*attention_scratch)(std::size_t keys, std::size_t head_dim);
   /// Rounds to nearest even.
   void (*round)(float const* x, std::uint16_t* y, std::size_t count);
