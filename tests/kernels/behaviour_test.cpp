@@ -22,6 +22,7 @@
 #include "kovos/kernels/embedding.hpp"
 #include "kovos/kernels/gemm.hpp"
 #include "kovos/kernels/linear_attention.hpp"
+#include "kovos/kernels/norm_attention.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/pooling.hpp"
 #include "kovos/kernels/pre_norm.hpp"
@@ -69,6 +70,8 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
   auto const maps = random_tensor<float>(18, 1, 3, 3, 2, 1);
   auto const widen = [=] { return LinearMap<float>{as_matrix(m), as_matrix(one)}; };
   auto const narrow = [=] { return LinearMap<float>{as_matrix(back), as_matrix(other_one)}; };
+  auto const square = random_tensor<float>(19, 1, 16, 16);
+  auto const same = [=] { return LinearMap<float>{as_matrix(square), as_matrix(other_one)}; };
   GroupNormParameters const norm{std::size_t{4}, b, b};
   DynamicTensor<std::uint8_t, 2> const regions(dynamic_extents<2>{4, 6});
   std::fill_n(regions.data(), regions.size(), std::uint8_t{0});
@@ -123,6 +126,11 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
       {"norm_linear",
        [=](C const& c) {
          norm_linear(c, m, NormParameters{v, v}, std::array{widen(), widen()});
+       }},
+      {"norm_attention",
+       [=](C const& c) {
+         norm_attention(c, copy_of(c, s), NormParameters{v, v}, AttentionMaps<float>{same(), same(), same(), same()}, 4,
+                        regions);
        }},
       {"norm_mlp",
        [=](C const& c) {

@@ -211,6 +211,7 @@ std::array<V, P> norm_linear(C const& context, V const& x, NormParameters<W, B> 
                              std::array<LinearMap<T>, P> const& maps, float epsilon = 1e-5f) {
   static_assert(V::rank() == 2, "kovos::norm_linear: x must be a matrix [M, C]");
   std::array<V, P> y;
+  detail::check_norm("norm_linear", x.extent(1), norm);
   for (std::size_t i = 0; i < P; ++i) {
     require_extent("norm_linear", "the last extent of x", x.extent(1), maps[i].weight.columns);
     y[i] = context.template tensor<float>(x.extent(0), maps[i].weight.rows);
@@ -218,7 +219,6 @@ std::array<V, P> norm_linear(C const& context, V const& x, NormParameters<W, B> 
 #ifdef KOVOS_HOST_ENGINE
   if constexpr (detail::may_fuse<C>)
     if (detail::uses_host_engine(context) && x.size() > 0) {
-      detail::check_norm("norm_linear", x.extent(1), norm);
       auto const weight = detail::as_float(context, norm.weight);
       auto const bias = detail::as_float(context, norm.bias);
       std::array<Matrix<float>, P> to;
@@ -244,13 +244,13 @@ V norm_mlp(C const& context, V const& x, NormParameters<W, B> const& norm, Linea
            Activation activation, LinearMap<T> const& second, float epsilon = 1e-5f) {
   static_assert(V::rank() == 2, "kovos::norm_mlp: x must be a matrix [M, C]");
   std::size_t const rows = x.extent(0), hidden = first.weight.rows;
+  detail::check_norm("norm_mlp", x.extent(1), norm);
   require_extent("norm_mlp", "the last extent of x", x.extent(1), first.weight.columns);
   require_extent("norm_mlp", "the width of the second layer", second.weight.columns, hidden);
   require_extent("norm_mlp", "the rows of the second layer", second.weight.rows, x.extent(1));
 #ifdef KOVOS_HOST_ENGINE
   if constexpr (detail::may_fuse<C>)
     if (detail::uses_host_engine(context) && x.size() > 0) {
-      detail::check_norm("norm_mlp", x.extent(1), norm);
       auto const weight = detail::as_float(context, norm.weight);
       auto const bias = detail::as_float(context, norm.bias);
       if (auto const* const half = detail::half_kernels(context))

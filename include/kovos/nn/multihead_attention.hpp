@@ -33,8 +33,8 @@ class MultiheadAttention {
   V operator()(C const& context, V const& x, LayerNorm<Dim, N, Memory> const& norm, bool causal) const {
     auto const [q, k, v] = norm_linear(context, rows_of(x), norm.parameters(),
                                        std::array{map(q_proj_weight, 0), map(k_proj_weight, 1), map(v_proj_weight, 2)});
-    auto const attended = attention(context, q.reshape(x.extents()), k.reshape(x.extents()), v.reshape(x.extents()),
-                                    Heads, causal);
+    auto const attended =
+        attention(context, q.reshape(x.extents()), k.reshape(x.extents()), v.reshape(x.extents()), Heads, causal);
     return out_proj(context, attended, Activation::none, as_matrix(x));
   }
 
