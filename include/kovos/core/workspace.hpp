@@ -30,14 +30,13 @@ class Workspace : public std::enable_shared_from_this<Workspace<Memory>> {
     void* block = nullptr;
     {
       std::lock_guard lock(mutex_);
-      auto const found = free_.lower_bound(rounded);
-      // A much larger block would be wasted on a small request.
-      if (found != free_.end() && found->first <= rounded + rounded / 4 && !found->second.empty()) {
+      // Never a block of another size, though larger: what it was made for would not find it the next time.
+      auto const found = free_.find(rounded);
+      if (found != free_.end()) {
         block = found->second.back();
-        std::size_t const size = found->first;
         found->second.pop_back();
         if (found->second.empty()) free_.erase(found);
-        return share(block, size);
+        return share(block, rounded);
       }
       ++allocations_;
       held_ += rounded;
@@ -95,8 +94,9 @@ class Workspace : public std::enable_shared_from_this<Workspace<Memory>> {
   }
 
  private:
+  /// Four sizes between a power of two and the next: few enough for pictures of all sizes to share them.
   static std::size_t round_up(std::size_t bytes) {
-    std::size_t const granule = std::max<std::size_t>(256, std::bit_floor(bytes) / 16);
+    std::size_t const granule = std::max<std::size_t>(256, std::bit_floor(bytes) / 4);
     return (bytes + granule - 1) / granule * granule;
   }
 

@@ -21,14 +21,12 @@ auto crop(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::m
   auto y = context.template tensor<float>(x.extent(0), height, width, c);
   auto const* const from = x.data();
   auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::crop", x.extent(0) * height * width, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const column = left + index % width;
-        std::size_t const row = top + index / width % height;
-        std::size_t const sample = index / width / height;
-        bool const inside = row < h && column < w;
-        for (std::size_t i = 0; i < c; ++i)
-          to[index * c + i] = inside ? from[((sample * h + row) * w + column) * c + i] : 0.0f;
+  detail::for_each_entry(
+      context, "kovos::crop", x.extent(0) * height, width * c, KOKKOS_LAMBDA(std::size_t line, std::size_t entry) {
+        std::size_t const row = top + line % height, sample = line / height;
+        std::size_t const from_entry = left * c + entry;
+        bool const inside = row < h && from_entry < w * c;
+        to[line * width * c + entry] = inside ? from[(sample * h + row) * w * c + from_entry] : 0.0f;
       });
   return y;
 }

@@ -76,13 +76,13 @@ class ClassAggregation {
     auto const padding = repeated_padding(context, classes);
     if constexpr (C::in_place) {
       // Positions are independent: some at a time, so that all of their classes stay in one core's cache.
-      std::size_t const positions = height * width, block = std::max<std::size_t>(1, 1024 / classes);
-      std::size_t const blocks = (positions + block - 1) / block;
+      std::size_t const positions = height * width, most = std::max<std::size_t>(1, 1024 / classes);
+      std::size_t const blocks = (positions + most - 1) / most;
       if (pooling == 1 && detail::runs_side_by_side(context, blocks)) {
         auto const result = context.template tensor<float>(classes, height, width, Dim);
         dynamic_extents<3> const sequences(classes, positions, Dim);
         detail::for_each_alone(context, "kovos::class aggregation", blocks, [&](C const& c, std::size_t task) {
-          std::size_t const first = task * block, count = std::min(block, positions - first);
+          std::size_t const first = positions * task / blocks, count = positions * (task + 1) / blocks - first;
           auto const part = columns_of(c, x.reshape(sequences), first, count);
           auto const y = aggregate(c, part.reshape(dynamic_extents<4>(classes, 1, count, Dim)), q, k, padding, 1);
           assign_columns(c, result.reshape(sequences), first, y.reshape(part.extents()));
