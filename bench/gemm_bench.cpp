@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Matrix products of the shapes CAT-Seg has, ours beside others, in alternation:
-//   kovos_gemm_bench [--rounds 15] [--json FILE]
+//   kovos_gemm_bench [--rounds 15] [--precision fp32] [--json FILE]
 // Ours: the portable engine (small shapes only, it is the definition and not the fast one), the Eigen engine, the
 // oneDNN engine if it is compiled in, the host engine with each instruction set. Others: Eigen itself on all threads,
 // as this program was compiled (-DKOVOS_NATIVE=ON for its best), OpenBLAS and oneDNN if their libraries are found
-// ($KOVOS_OPENBLAS and $KOVOS_ONEDNN name them).
+// ($KOVOS_OPENBLAS and $KOVOS_ONEDNN name them). With --precision bf16: the host engine's kernels, and oneDNN if it is
+// compiled in, both with weights packed once.
 
 #include <dlfcn.h>
 
@@ -14,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,9 +42,12 @@ constexpr Shape shapes[] = {
     {"cost volume, 150 classes", 150, 512, 576},
 };
 
+using Floats = std::shared_ptr<std::vector<float>>;
+
 struct Contender {
   std::string name;
   std::function<void(Shape const&, float const*, float const*, float*)> product;  // row-major, C = A B
+  std::function<void(Shape const&, Floats const&, Floats const&)> prepare{};      // once for these A and B, not timed
   std::vector<double> times{};
 };
 
@@ -54,6 +59,78 @@ void* open_first(char const* variable, std::vector<std::string> names, std::stri
       return library;
     }
   return nullptr;
+}
+
+#ifdef KOVOS_ENABLE_ONEDNN
+/// A product of bf16 as a program that runs a model with oneDNN has it: weights in the layout that oneDNN asks for, and
+/// the other operand in bf16 already.
+class OnednnHalfProduct {
+ public:
+  void prepare(Shape const& s, Floats const& a, Floats const& b) {
+    using Desc = dnnl::memory::desc;
+    using Type = dnnl::memory::data_type;
+    dnnl::memory::dims const size_a{dim(s.m), dim(s.k)}, size_b{dim(s.k), dim(s.n)}, size_c{dim(s.m), dim(s.n)};
+    auto const rows = dnnl::memory::format_tag::ab, any = dnnl::memory::format_tag::any;
+    Desc const half_a(size_a, Type::bf16, rows), half_b(size_b, Type::bf16, any), sums(size_c, Type::f32, rows);
+    auto const product = detail::onednn_product(engine_, half_a, half_b, sums);
+    product_ = dnnl::matmul(product);
+    a_ = converted(Desc(size_a, Type::f32, rows), *a, half_a);
+    b_ = converted(Desc(size_b, Type::f32, rows), *b, product.weights_desc());
+    sums_ = sums;
+  }
+  void run(float* c) {
+    dnnl::memory const to(sums_, engine_, c);
+    product_.execute(stream_, {{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, to}});
+    stream_.wait();
+  }
+
+ private:
+  static dnnl::memory::dim dim(std::size_t n) { return static_cast<dnnl::memory::dim>(n); }
+
+  dnnl::memory converted(dnnl::memory::desc const& from, std::vector<float>& values, dnnl::memory::desc const& to) {
+    dnnl::memory source(from, engine_, values.data()), result(to, engine_);
+    dnnl::reorder(source, result).execute(stream_, source, result);
+    stream_.wait();
+    return result;
+  }
+
+  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream_{engine_};
+  dnnl::matmul product_;
+  dnnl::memory a_, b_;
+  dnnl::memory::desc sums_;
+};
+#endif
+
+/// As in a model: weights are packed once. Kovos rounds the other operand in each call.
+std::vector<Contender> half_contenders() {
+  std::vector<Contender> list;
+#ifdef KOVOS_HOST_ENGINE
+  for (auto const* kernels : detail::available_host_half_kernels()) {
+    Context<Exec> const context;
+    list.push_back({std::string("kovos host ") + kernels->name,
+                    [context, kernels](Shape const& s, float const* a, float const* b, float* c) {
+                      detail::gemm_half(
+                          context,
+                          detail::Product<float, float, float>{
+                              {a, s.m, s.k, s.k, 1}, {b, s.k, s.n, s.n, 1}, {c, s.m, s.n, s.n, 1}, 1.0f, {}},
+                          *kernels);
+                    },
+                    [context](Shape const&, Floats const&, Floats const& b) {
+                      context.packed().declare_constant(b->data(), b->size() * sizeof(float), b);
+                    }});
+  }
+#endif
+#ifdef KOVOS_ENABLE_ONEDNN
+  if (detail::onednn_has_half()) {
+    auto const product = std::make_shared<OnednnHalfProduct>();
+    auto const* const version = dnnl_version();
+    list.push_back({bench::text("oneDNN %d.%d.%d", version->major, version->minor, version->patch),
+                    [product](Shape const&, float const*, float const*, float* c) { product->run(c); },
+                    [product](Shape const& s, Floats const& a, Floats const& b) { product->prepare(s, a, b); }});
+  }
+#endif
+  return list;
 }
 
 std::vector<Contender> contenders() {
@@ -127,26 +204,37 @@ int main(int count, char** values) {
   record["benchmark"] = "gemm";
   record["machine"] = bench::machine(context);
   auto const peaks = measure_peaks(context);
-  record["peaks"] = {{"fma_gflops", peaks.fma_gflops}, {"isa", peaks.isa}};
+  record["peaks"] = {{"fma_gflops", peaks.fma_gflops}, {"half_gflops", peaks.half_gflops}, {"isa", peaks.isa}};
   record["rounds"] = rounds;
-  auto list = contenders();
+  bool const half = arguments.option("--precision", "fp32") == "bf16";
+  double const peak = half ? peaks.half_gflops : peaks.fma_gflops;
+  auto list = half ? half_contenders() : contenders();
+  if (list.empty()) {
+    std::fprintf(stderr, "kovos_gemm_bench: this machine has no instructions for products of bf16\n");
+    return 1;
+  }
   std::vector<std::string> header{"product", "M x K x N"};
   for (auto const& c : list) header.push_back(c.name);
   header.emplace_back("floor");
   std::printf(
       "Milliseconds per product (GFLOP/s); median of %zu rounds in alternation. Floor: the measured peak "
       "of %.0f GFLOP/s, or the operands once through memory at %.0f GB/s if that is longer.\n\n",
-      rounds, peaks.fma_gflops, peaks.triad_gbytes);
+      rounds, peak, peaks.triad_gbytes);
   bench::print_header(header);
   for (auto const& s : shapes) {
     bench::Random random(3);
-    std::vector<float> a(s.m * s.k), b(s.k * s.n), c(s.m * s.n), expected;
+    auto const operand_a = std::make_shared<std::vector<float>>(s.m * s.k);
+    auto const operand_b = std::make_shared<std::vector<float>>(s.k * s.n);
+    auto& a = *operand_a;
+    auto& b = *operand_b;
+    std::vector<float> c(s.m * s.n), expected;
     for (auto& x : a) x = random.symmetric();
     for (auto& x : b) x = random.symmetric();
     double const gflop = 2e-9 * static_cast<double>(s.m * s.k * s.n);
     std::string wrong;
     for (auto& contender : list) {  // warm up, and nobody may win by being wrong
       contender.times.clear();
+      if (contender.prepare) contender.prepare(s, operand_a, operand_b);
       std::fill(c.begin(), c.end(), 0.0f);
       contender.product(s, a.data(), b.data(), c.data());
       if (contender.name == "kovos portable") continue;
@@ -158,14 +246,15 @@ int main(int count, char** values) {
         }
     }
     if (!wrong.empty()) {
-      std::fprintf(stderr, "%s: %s disagrees with %s\n", s.where, wrong.c_str(), list[1].name.c_str());
+      std::fprintf(stderr, "%s: %s disagrees with %s\n", s.where, wrong.c_str(), list[half ? 0 : 1].name.c_str());
       return 1;
     }
     for (std::size_t round = 0; round < rounds; ++round)
       for (auto& contender : list)
         contender.times.push_back(bench::seconds([&] { contender.product(s, a.data(), b.data(), c.data()); }));
-    double const bytes = 4.0 * static_cast<double>(s.m * s.k + s.k * s.n + s.m * s.n);
-    double const floor = std::max(gflop / peaks.fma_gflops, 1e-9 * bytes / peaks.triad_gbytes);
+    double const bytes =
+        4.0 * static_cast<double>(s.m * s.k + s.m * s.n) + (half ? 2.0 : 4.0) * static_cast<double>(s.k * s.n);
+    double const floor = std::max(gflop / peak, 1e-9 * bytes / peaks.triad_gbytes);
     Json r{{"where", s.where}, {"m", s.m}, {"k", s.k}, {"n", s.n}, {"gflop", gflop}, {"floor_seconds", floor}};
     std::vector<std::string> cells{s.where, bench::text("%zu x %zu x %zu", s.m, s.k, s.n)};
     for (auto const& contender : list) {

@@ -47,14 +47,16 @@ class Network(torch.nn.Module):
         return self.model.logits(views, text)
 
 
-def export(options, path, inputs):
+def geometry_of(weights):
+    width = weights[seeded_weights.CLIP + "visual.conv1.weight"].shape[0]
+    return seeded_weights.CAT_SEG_MODELS[{768: "vit_b16", 1024: "vit_l14_336"}[width]]
+
+
+def export(weights, path, inputs):
     """Writes the network with these extents, and PyTorch's logits for the inputs beside it."""
     for kind in (torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.Embedding):
         kind.reset_parameters = lambda self: None
-    weights = safetensors_format.read(options.weights)
-    width = weights[seeded_weights.CLIP + "visual.conv1.weight"].shape[0]
-    name = {768: "vit_b16", 1024: "vit_l14_336"}[width]
-    model = cat_seg_reference.CatSeg(seeded_weights.CAT_SEG_MODELS[name]).load(weights).eval()
+    model = cat_seg_reference.CatSeg(geometry_of(weights)).load(weights).eval()
     with torch.no_grad():
         np.save(path.with_suffix(".npy"), Network(model)(*inputs).numpy())
         torch.onnx.export(ImageEncoder(model), inputs[:1], str(encoder_of(path)), input_names=["views"],
@@ -110,12 +112,14 @@ def main():
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / f"{pathlib.Path(options.weights).stem}-{options.classes}-{options.views}.onnx"
     generator = np.random.Generator(np.random.PCG64(2))
-    side = 384
+    weights = safetensors_format.read(options.weights)
+    g = geometry_of(weights)
+    side = g["input_resolution"]
     views = generator.standard_normal((options.views, 3, side, side)).astype(np.float32)
-    text = generator.standard_normal((options.classes, 1, 512)).astype(np.float32)
+    text = generator.standard_normal((options.classes, 1, g["embed"])).astype(np.float32)
     text /= np.linalg.norm(text, axis=-1, keepdims=True)
     if not path.with_suffix(".npy").exists() or not path.exists() or not encoder_of(path).exists():
-        export(options, path, (torch.from_numpy(views), torch.from_numpy(text)))
+        export(weights, path, (torch.from_numpy(views), torch.from_numpy(text)))
     expected = np.load(path.with_suffix(".npy"))
     runner = openvino_runner if options.runtime == "openvino" else onnxruntime_runner
 

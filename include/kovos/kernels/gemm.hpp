@@ -121,6 +121,11 @@ void pack_panel(Matrix<B const> const& b, std::size_t first, std::size_t width, 
         B const* source = b.data + (first + j) * b.column_stride;
         for (std::size_t k = k0; k < k1; ++k) panel[k * width + j] = alpha * static_cast<float>(source[k]);
       }
+    } else if (b.column_stride == 1) {
+      for (std::size_t k = k0; k < k1; ++k) {
+        B const* source = b.data + k * b.row_stride + first;
+        for (std::size_t j = 0; j < count; ++j) panel[k * width + j] = alpha * static_cast<float>(source[j]);
+      }
     } else {
       for (std::size_t k = k0; k < k1; ++k)
         for (std::size_t j = 0; j < count; ++j)
