@@ -37,6 +37,7 @@ LIBRARIES = {
     "zlib.h": {"io", "text"},
     "png.h": {"io/png.hpp"},
     "jpeglib.h": {"io/jpeg.hpp"},
+    "jerror.h": {"io/jpeg.hpp"},
     "utf8proc.h": {"text", "segmentation/legend_font.hpp"},
     "fcntl.h": {"io/file.hpp"},
     "unistd.h": {"io/file.hpp", "kernels/engine/amx_available.hpp"},
