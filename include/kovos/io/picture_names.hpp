@@ -13,7 +13,8 @@ namespace kovos {
 /// The endings, in small letters, of files that decode_image of this build takes.
 inline std::span<std::string_view const> picture_extensions() {
   using namespace std::string_view_literals;
-  static constexpr std::array known{".jpg"sv, ".jpeg"sv, ".jpe"sv, ".jfif"sv, ".png"sv, ".ppm"sv, ".pgm"sv,
+  static constexpr std::array known{".jpg"sv, ".jpeg"sv, ".jpe"sv, ".jfif"sv, ".png"sv,
+                                    ".ppm"sv, ".pgm"sv,  ".pbm"sv, ".pnm"sv,
 #ifdef KOVOS_ENABLE_TIFF
                                     ".tif"sv, ".tiff"sv
 #endif
