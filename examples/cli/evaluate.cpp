@@ -81,7 +81,7 @@ EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
   add("data", pictures.kind);
   add("names of the pictures", hash_of(pictures.names));
   if (!a.predictions.empty()) {
-    add("predictions", "files");
+    add("predictions", a.predictions);
   } else {
     std::vector<std::string> words;
     for (auto const& entry : pictures.classes) {
