@@ -9,6 +9,7 @@ both with Pillow's version. foreign/ has files that Kovos does not read. Needs P
 import io
 import pathlib
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -76,13 +77,13 @@ def jpeg_oddities(plain, restarts):
         "odd_between_segments_long.jpg": added(tables, bytes(range(200)) * 3),
         "odd_before_scan.jpg": added(scan, b"\0"),
         "odd_before_end.jpg": added(end, b"\0\0\0"),
-        "odd_before_restart.jpg": restarts[:mark] + b"\x55" + restarts[mark:],
+        "odd_before_restart.jpg": restarts[:mark] + b"\x55" * 5 + restarts[mark:],
         "odd_after_end.jpg": plain + b"\0" * 40 + b"more",
         "odd_no_end.jpg": plain[:end] + b"\0" * 64,
         "odd_scan_parameters.jpg": plain[:parameters] + b"\0\0\0" + plain[parameters + 3:],
         "odd_scan_bits.jpg": plain[:parameters] + b"\0\x3f\x11" + plain[parameters + 3:],
         "odd_jfif_version.jpg": plain[:11] + b"\3\7" + plain[13:],
-        "odd_adobe_transform.jpg": added(tables, segment(0xEE, adobe)),
+        "odd_adobe_transform.jpg": plain[:2] + segment(0xEE, adobe) + plain[tables:],
         "odd_fill_bytes.jpg": added(tables, b"\xff" * 5),
     }
 
@@ -178,7 +179,8 @@ def foreign(picture, smooth):
     for ending, kind in {"gif": "GIF", "bmp": "BMP", "webp": "WEBP", "avif": "AVIF", "jp2": "JPEG2000", "tif": "TIFF",
                          "pdf": "PDF", "ico": "ICO"}.items():
         buffer = io.BytesIO()
-        picture.save(buffer, format=kind)
+        dates = {"creationDate": time.gmtime(0), "modDate": time.gmtime(0)} if kind == "PDF" else {}
+        picture.save(buffer, format=kind, **dates)
         files["picture." + ending] = buffer.getvalue()
     grey = smooth[..., 0].copy()
     files["picture.jxl"] = imagecodecs.jpegxl_encode(smooth)
