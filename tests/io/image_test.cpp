@@ -355,7 +355,7 @@ TEST_CASE("damaged PPM and PGM files are errors") {
 
 TEST_CASE("label files give the values that Pillow gives") {
   auto const expected = read_safetensors(data() / "labels" / "expected.safetensors");
-  REQUIRE(expected.tensors.size() == 16);
+  REQUIRE(expected.tensors.size() == 19);
   for (auto const& [name, tensor] : expected.tensors) {
     CAPTURE(name);
     auto const file = read_label_file(data() / "labels" / name);
@@ -366,6 +366,7 @@ TEST_CASE("label files give the values that Pillow gives") {
     REQUIRE(tensor.bytes.size() == 2 * values.size());
     std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
     CHECK(file.values == values);
+    CHECK(file.grey_palette == (name == "palette_of_greys.png"));
   }
   auto const throws = [](char const* name, char const* sentence) {
     CHECK_THROWS_WITH_AS((void)read_label_file(data() / name), doctest::Contains(sentence), ImageError);

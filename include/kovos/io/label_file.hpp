@@ -24,11 +24,22 @@ namespace kovos {
 
 namespace detail {
 
+/// Whether a palette [n * 3] has more than two colours, all of them greys, and not each its own index.
+inline bool has_moved_greys(std::vector<std::uint8_t> const& palette) {
+  bool moved = false;
+  for (std::size_t i = 0; i + 2 < palette.size(); i += 3) {
+    if (palette[i] != palette[i + 1] || palette[i] != palette[i + 2]) return false;
+    moved = moved || palette[i] != i / 3;
+  }
+  return moved && palette.size() > 6;
+}
+
 /// The values of a label PNG. Throws ImageError.
 inline LabelFile decode_png_labels(std::span<std::byte const> bytes, std::string_view source) {
   std::string const name(source);
   PngData data = read_png_data(bytes, true, source);
-  LabelFile file{data.height, data.width, data.bits == 16 ? 16 : 8, {}};
+  LabelFile file{data.height, data.width, data.bits == 16 ? 16 : 8, {}, false};
+  file.grey_palette = data.color == PNG_COLOR_TYPE_PALETTE && has_moved_greys(data.palette);
   std::size_t const count = data.height * data.width;
   bool const grey = data.color == PNG_COLOR_TYPE_GRAY;
   require<ImageError>(!grey || data.bits != 1, name,

@@ -85,7 +85,7 @@ inline bool read_png_data(PngSource& source, PngData& data, bool raw, std::strin
   check_picture_size(data.height, data.width, name);
   png_colorp colors = nullptr;
   int count = 0;
-  if (png_get_PLTE(png, info, &colors, &count) && !raw)
+  if (png_get_PLTE(png, info, &colors, &count))
     for (int i = 0; i < count; ++i)
       data.palette.insert(data.palette.end(), {colors[i].red, colors[i].green, colors[i].blue});
   if (data.bits < 8) {
