@@ -158,6 +158,7 @@ TEST_CASE("JPEGs that libjpeg cannot read are named, not called damaged") {
   };
   throws(changed(1, 0xC5), "a hierarchical JPEG (SOF5)");
   throws(changed(1, 0xCB), "a lossless JPEG with arithmetic coding (SOF11)");
+  throws(changed(4, 12), "a JPEG of 12 bits per sample");
   auto no_height = changed(5, 0);
   no_height[frame + 6] = std::byte{0};
   throws(no_height, "states its height after the picture data (DNL)");
@@ -395,6 +396,23 @@ TEST_CASE("255 means none in 8 bits, and in 16 bits where the list is too short 
   CHECK(few(0, 1) == LabelMap::unknown);
   CHECK(read_png_labels(folder / "grey16_with_255.png")(0, 1) == 255);
   CHECK(read_png_labels(folder / "palette_beyond.png")(0, 1) == LabelMap::unknown);
+}
+
+TEST_CASE("a PNG that is damaged behind its pixels gives them, as with Pillow") {
+  for (auto const* name : {"rgb.png", "palette.png", "grey16.png"}) {
+    CAPTURE(name);
+    auto const bytes = read_file(data() / name);
+    auto const pixels = decode_image(bytes, name).pixels;
+    for (std::size_t missing = 0; missing <= 12; ++missing)
+      CHECK(decode_image(std::span(bytes).first(bytes.size() - missing), name).pixels == pixels);
+    auto zeros = bytes;
+    std::fill(zeros.end() - 12, zeros.end(), std::byte{});
+    CHECK(decode_image(zeros, name).pixels == pixels);
+    // The checksum of the pixels themselves is the last thing before.
+    auto wrong = bytes;
+    wrong[bytes.size() - 13] ^= std::byte{1};
+    CHECK_THROWS_WITH_AS((void)decode_image(wrong, name), doctest::Contains("IDAT: CRC error"), ImageError);
+  }
 }
 
 TEST_CASE("changed bytes never crash") {
