@@ -158,6 +158,24 @@ TEST_CASE("JPEGs that libjpeg cannot read are named, not called damaged") {
   };
   throws(changed(1, 0xC5), "a hierarchical JPEG (SOF5)");
   throws(changed(1, 0xCB), "a lossless JPEG with arithmetic coding (SOF11)");
+  auto fraction = changed(11, 0x32);  // brightness three times, colour twice in a row
+  fraction[frame + 14] = fraction[frame + 17] = std::byte{0x21};
+  throws(fraction, "a JPEG whose colour is sampled in a fraction of its brightness");
+  auto two = plain;
+  std::size_t scan = frame;
+  while (two[scan] != std::byte{0xFF} || two[scan + 1] != std::byte{0xDA}) ++scan;
+  auto const drop = [&](std::size_t at, std::size_t count) {
+    two.erase(two.begin() + static_cast<std::ptrdiff_t>(at), two.begin() + static_cast<std::ptrdiff_t>(at + count));
+  };
+  two[scan + 3] = std::byte{10};
+  two[scan + 4] = std::byte{2};
+  drop(scan + 9, 2);
+  two[frame + 3] = std::byte{14};
+  two[frame + 9] = std::byte{2};
+  drop(frame + 16, 3);
+  throws(two, "a JPEG of 2 components");
+  CHECK_THROWS_WITH_AS((void)decode_image(changed(4, 103), "x.jpg"), doctest::Contains("x.jpg: damaged JPEG"),
+                       ImageError);
   throws(changed(4, 12), "a JPEG of 12 bits per sample");
   auto no_height = changed(5, 0);
   no_height[frame + 6] = std::byte{0};
