@@ -12,11 +12,16 @@
 
 namespace {
 
+std::size_t number_at(std::vector<std::uint8_t> const& bytes, std::size_t at) {
+  std::size_t number = 0;
+  for (std::size_t i = 0; i < 4; ++i) number = number << 8 | bytes[at + i];
+  return number;
+}
+
 /// Gives each chunk of a PNG the checksum of what it holds, so that changes get past it.
 void mend_checksums(std::vector<std::uint8_t>& png) {
   for (std::size_t at = 8; at + 12 <= png.size();) {
-    std::size_t length = 0;
-    for (std::size_t i = 0; i < 4; ++i) length = length << 8 | png[at + i];
+    std::size_t const length = number_at(png, at);
     if (length > png.size() - at - 12) return;
     auto const sum = crc32(0, png.data() + at + 4, static_cast<uInt>(length + 4));
     for (std::size_t i = 0; i < 4; ++i)
@@ -30,6 +35,8 @@ void mend_checksums(std::vector<std::uint8_t>& png) {
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
   std::vector<std::uint8_t> content(data, data + size);
   mend_checksums(content);
+  // Sizes that are refused are tested elsewhere; those that are just allowed cost time for zeros.
+  if (size >= 24 && number_at(content, 16) * number_at(content, 20) > std::size_t{1} << 20) return 0;
   auto const bytes = std::as_bytes(std::span(content));
   int const orientation = kovos::image_orientation(bytes);
   if (orientation < 1 || orientation > 8) std::abort();
