@@ -41,8 +41,10 @@ FolderLayout layout_of(std::string const& name) {
 }
 
 /// The part of a folder for scoring, or the whole where it is not divided.
-SegmentationFolder open(std::string const& root, FolderLayout layout, std::vector<std::string> class_names) {
+SegmentationFolder open(std::string const& root, FolderLayout layout, std::vector<std::string> class_names,
+                        ImageOptions const& image) {
   SegmentationFolderOptions options;
+  options.image = image;
   options.layout = layout;
   options.class_names = std::move(class_names);
   try {
@@ -82,7 +84,8 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
     if (datasets == nullptr) throw UsageError("--data or the variable DETECTRON2_DATASETS must name the data set");
     data = datasets;
   }
-  auto const folder = std::make_shared<SegmentationFolder>(open(data, layout_of(options.layout), class_names));
+  auto const folder =
+      std::make_shared<SegmentationFolder>(open(data, layout_of(options.layout), class_names, options.image));
   if (pictures.classes.empty())
     pictures.classes = folder->class_names().empty() ? parse_classes(std::string(folder->benchmark()))
                                                      : class_list(folder->class_names());

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "image_options.hpp"
 #include "kovos/core/hash.hpp"
 #include "kovos/core/trace.hpp"
 #include "kovos/io/file.hpp"
@@ -44,6 +45,7 @@ struct Options {
   std::optional<float> unknown;
   std::size_t background_from = 0;
   SegmentOptions less_work;
+  ImageOptions image;
   bool scores = false;
   bool json = false;
   bool resume = false;
@@ -71,7 +73,9 @@ Fingerprint fingerprint(Options const& o, ClassList const& classes, SegmentOptio
   }
   for (auto const& text : {o.templates, o.window, o.precision, std::to_string(options.unknown.value_or(-1)),
                            std::to_string(options.background_from), std::to_string(options.most_classes),
-                           std::to_string(options.most_decoded), std::to_string(options.layers)})
+                           std::to_string(options.most_decoded), std::to_string(options.layers),
+                           std::string(o.image.bit_depth == BitDepth::scale ? "scale" : ""),
+                           std::string(o.image.apply_orientation ? "" : "stored")})
     print.add(text);
   return print;
 }
@@ -199,7 +203,7 @@ int segment(Options const& o, Communicator& ranks) {
     try {
       auto const picture_print = fingerprint(print, picture);
       if (o.resume && is_complete(o, picture, picture_print)) continue;
-      auto const image = in_region("kovos::read picture", [&] { return load(picture); });
+      auto const image = in_region("kovos::read picture", [&] { return load(picture, o.image); });
       auto const result = in_region("kovos::segment", [&] { return model.segment(image, words, options); });
       auto const json = in_region("kovos::write results",
                                   [&] { return write_results(o, picture, picture_print, image, model, result); });
@@ -260,6 +264,7 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--profile", o->profile,
                       "Write what Kokkos did when to this file, for ui.perfetto.dev or chrome://tracing");
   command->add_flag("--resume", o->resume, "Leave alone the pictures whose results are there, made with these options");
+  add_image_options(*command, o->image);
   add_rank_options(*command, o->alone);
   add_machine_options(*command, machine);
   command->callback([o, &action] { action = [o] { return run(*o); }; });
