@@ -16,6 +16,7 @@
 #include "kovos/io/coco_rle.hpp"
 #include "kovos/io/mat_file.hpp"
 #include "kovos/io/pascal_detail.hpp"
+#include "kovos/io/picture_size.hpp"
 
 namespace kovos {
 
@@ -40,6 +41,7 @@ inline std::uint16_t pascal_context_59_class(std::uint32_t category) {
 /// none unknown. Throws DataError if a mask is not of the picture's size, FileError if it cannot be decoded.
 inline LabelMap pascal_context_59_labels(DetailPicture const& picture) {
   std::string const where = "a segment of " + detail::in_quotes(picture.file_name);
+  detail::check_picture_size(picture.height, picture.width, where);
   LabelMap labels{picture.height, picture.width,
                   std::vector<std::uint16_t>(picture.height * picture.width, LabelMap::unknown)};
   for (auto const& segment : picture.segments) {
