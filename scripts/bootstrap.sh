@@ -53,7 +53,7 @@ for package in "${packages[@]}"; do
 done
 
 # Debian 12 has an old doctest, Eigen and xtensor; any of them will do for the tests that use them.
-for package in doctest-dev libeigen3-dev libxtensor-dev; do has_package "$package" || missing+=("$package"); done
+for package in doctest-dev libeigen3-dev libxtensor-dev libopenmpi-dev openmpi-bin; do has_package "$package" || missing+=("$package"); done
 
 need_kokkos=no
 has_kokkos || need_kokkos=yes

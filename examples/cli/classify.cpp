@@ -49,6 +49,7 @@ void print(Options const& o, Picture const& picture, std::vector<std::string> co
 
 int run(Options const& o) {
   auto const pictures = find_pictures(o.images);
+  for (auto const& sentence : pictures.left_out) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
   auto const classes = parse_classes(o.classes);
   auto const templates = prompt_templates(o.templates);
   auto const file = with_canonical_names(read_checkpoint(o.model));
@@ -61,7 +62,7 @@ int run(Options const& o) {
     auto const clip = Clip<Config>::from_tensors(file, std::move(vocabulary));
     auto const words = clip.encode(classes, templates);
     int code = done;
-    for (auto const& picture : pictures) {
+    for (auto const& picture : pictures.all) {
       try {
         print(o, picture, words.names, clip.classify(load(picture), words));
       } catch (std::exception const& error) {

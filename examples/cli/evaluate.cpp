@@ -9,64 +9,45 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "command.hpp"
-#include "folder.hpp"
+#include "kovos/core/hash.hpp"
 #include "kovos/data/scenes.hpp"
+#include "kovos/distribution/partial_results.hpp"
+#include "kovos/io/file.hpp"
+#include "kovos/io/image.hpp"
 #include "kovos/io/result.hpp"
 #include "kovos/metrics/confusion_matrix.hpp"
 #include "kovos/metrics/segmentation_metrics.hpp"
-#include "kovos/text/word_list.hpp"
+#include "kovos/segmentation/default_model.hpp"
+#include "kovos/version.hpp"
+#include "labelled_pictures.hpp"
 #include "model.hpp"
 #include "progress.hpp"
+#include "ranks.hpp"
 
 namespace kovos::cli {
 
 namespace {
 
+namespace fs = std::filesystem;
+
 struct Arguments {
-  std::string model, data = "scenes", templates = "single", window = "whole", vocabulary, output, precision = "fp32";
+  std::string model, data, benchmark, layout = "automatic", predictions, templates = "single", window = "whole",
+                                      vocabulary, output, partial, absent_classes, precision = "fp32";
+  std::vector<std::string> merge;
   std::size_t pictures = 0;
   SegmentOptions less_work;
-  bool table = false, raw = false, json = false;
+  bool table = false, raw = false, json = false, resume = false, skip_unreadable = false, alone = false;
 };
 
-/// The pictures, what is in them, and which classes a model of ours was trained on.
-struct Benchmark {
-  ClassList classes;
-  std::vector<std::size_t> seen;  // empty: no such distinction
-  std::size_t size = 0;
-  std::function<SegmentationSample(std::size_t)> load;
-};
-
-Benchmark open_benchmark(std::string const& data) {
-  Benchmark benchmark;
-  if (data == "scenes") {
-    std::vector<std::string> names;
-    for (auto const& entry : scene_classes()) {
-      if (entry.seen) benchmark.seen.push_back(names.size());
-      names.push_back(entry.name);
-    }
-    benchmark.classes = class_list(names);
-    benchmark.size = benchmark_scenes.count;
-    benchmark.load = [](std::size_t i) {
-      auto scene = benchmark_scene(i);
-      return SegmentationSample{std::move(scene.image), std::move(scene.labels), {}};
-    };
-    return benchmark;
-  }
-  auto const folder = std::make_shared<SegmentationFolder>(open_folder(data, DatasetSplit::validation));
-  benchmark.classes = folder->class_names().empty() ? parse_classes(std::string(folder->benchmark()))
-                                                    : class_list(folder->class_names());
-  benchmark.size = folder->size();
-  benchmark.load = [folder](std::size_t i) { return folder->load(i); };
-  return benchmark;
-}
+nlohmann::ordered_json number(double x) { return std::isnan(x) ? nlohmann::ordered_json() : nlohmann::ordered_json(x); }
 
 nlohmann::ordered_json scores(SegmentationMetrics const& m) {
-  auto const number = [](double x) { return std::isnan(x) ? nlohmann::ordered_json() : nlohmann::ordered_json(x); };
   return {{"classes", m.present_classes},
           {"mean_iou", number(m.mean_iou)},
           {"frequency_weighted_iou", number(m.frequency_weighted_iou)},
@@ -81,53 +62,314 @@ void print_scores(char const* title, SegmentationMetrics const& m) {
               100 * m.pixel_accuracy, 100 * m.zero_iou_share);
 }
 
-int run(Arguments const& a) {
-  auto const benchmark = open_benchmark(a.data);
-  auto const model = load_model(a.model, a.vocabulary, a.precision);
-  auto const words = model.encode(benchmark.classes, prompt_templates(a.templates));
-  SegmentOptions options = a.less_work;
-  options.window = a.window == "whole" ? WindowMode::whole : WindowMode::sliding;
-  options.raw_cost_volume = a.raw;
-  ConfusionMatrix matrix(benchmark.classes.size());
-  std::size_t const count = a.pictures == 0 ? benchmark.size : std::min(a.pictures, benchmark.size);
-  Progress progress(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    auto const sample = benchmark.load(i);
-    progress.show(i, sample.name);
-    matrix.add(model.segment(sample.image, words, options).labels, sample.labels);
-  }
-  progress.clear();
+// ---- what is scored -------------------------------------------------------------------------------------------------
 
-  auto const all = segmentation_metrics(matrix);
-  nlohmann::ordered_json json{{"model", a.model}, {"data", a.data}, {"pictures", count}, {"all", scores(all)}};
+std::string hash_of(std::vector<std::string> const& texts) {
+  Fingerprint print;
+  for (auto const& text : texts) print.add(text);
+  return print.to_string();
+}
+
+constexpr char const* convention_names[] = {"left_out", "zero_if_predicted"};  // of AbsentClasses
+
+EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
+  EvaluationRun run;
+  run.classes = pictures.scored_names();
+  run.pictures = a.pictures == 0 ? pictures.size() : std::min(a.pictures, pictures.size());
+  auto const add = [&](char const* name, std::string value) { run.settings.emplace_back(name, std::move(value)); };
+  add("version of kovos", KOVOS_VERSION_STRING);
+  add("data", pictures.kind);
+  add("names of the pictures", hash_of(pictures.names));
+  if (!a.predictions.empty()) {
+    add("predictions", "files");
+  } else {
+    std::vector<std::string> words;
+    for (auto const& entry : pictures.classes) {
+      words.push_back(entry.name);
+      words.insert(words.end(), entry.words.begin(), entry.words.end());
+    }
+    Fingerprint weights;
+    weights.add(MappedFile::open(a.model.empty() ? default_model_path() : fs::path(a.model))->bytes());
+    add("weights", weights.to_string());
+    add("words", hash_of(words));
+    add("templates", a.templates);
+    add("window", a.window);
+    add("precision", a.precision);
+    add("most classes", std::to_string(a.less_work.most_classes));
+    add("most decoded", std::to_string(a.less_work.most_decoded));
+    add("layers", std::to_string(a.less_work.layers));
+    add("raw cost volume", a.raw ? "yes" : "no");
+  }
+  auto const absent = a.absent_classes.empty() ? convention_names[static_cast<int>(pictures.conventions.absent_classes)]
+                                               : a.absent_classes.c_str();
+  add("absent classes", absent);
+  add("predictions outside the list",
+      pictures.conventions.outside_predictions == OutsidePredictions::left_out ? "left_out" : "count_as_wrong");
+  run.notes["model"] = a.predictions.empty() ? a.model : "";
+  if (!a.predictions.empty()) run.notes["predictions"] = a.predictions;
+  run.notes["data"] = a.data.empty() ? a.benchmark : a.data;
+  run.notes["left_out"] = pictures.left_out;
+  return run;
+}
+
+std::string const& setting(EvaluationRun const& run, std::string_view name) {
+  static std::string const none;
+  for (auto const& [key, value] : run.settings)
+    if (key == name) return value;
+  return none;
+}
+
+// ---- the scores -----------------------------------------------------------------------------------------------------
+
+/// Prints and writes the scores of what was joined; the exit code tells whether pictures are missing.
+int report(Arguments const& a, JoinedResults const& joined) {
+  auto const& run = joined.run();
+  auto const matrix = joined.matrix();
+  MetricConventions conventions;
+  if (setting(run, "absent classes") == convention_names[1])
+    conventions.absent_classes = AbsentClasses::zero_if_predicted;
+  if (setting(run, "predictions outside the list") == "count_as_wrong")
+    conventions.outside_predictions = OutsidePredictions::count_as_wrong;
+  auto const all = segmentation_metrics(matrix, conventions);
+  double both[2];
+  for (auto const rule : {AbsentClasses::left_out, AbsentClasses::zero_if_predicted}) {
+    auto other = conventions;
+    other.absent_classes = rule;
+    both[static_cast<int>(rule)] = segmentation_metrics(matrix, other).mean_iou;
+  }
+
+  std::size_t scored = 0;
+  auto unreadable = nlohmann::ordered_json::array();
+  for (auto const& [index, picture] : joined.pictures()) {
+    if (!picture.unreadable) ++scored;
+    else unreadable.push_back({{"name", picture.name}, {"reason", *picture.unreadable}});
+  }
+  nlohmann::ordered_json json = run.notes;
+  json["pictures"] = scored;
+  json["missing"] = joined.missing();
+  json["unreadable"] = unreadable;
+  json["settings"] = nlohmann::ordered_json::object();
+  for (auto const& [name, value] : run.settings) json["settings"][name] = value;
+  json["all"] = scores(all);
+  json["mean_iou_by_rule"] = {{convention_names[0], number(both[0])}, {convention_names[1], number(both[1])}};
+  std::vector<std::size_t> seen;
   std::optional<SeenUnseenMetrics> split;
-  if (!benchmark.seen.empty()) {
-    split = seen_unseen_metrics(matrix, benchmark.seen);
+  if (setting(run, "data") == "scenes") {
+    std::size_t c = 0;
+    for (auto const& entry : scene_classes()) {
+      if (entry.seen) seen.push_back(c);
+      ++c;
+    }
+    split = seen_unseen_metrics(matrix, seen, conventions);
     json["seen"] = scores(split->seen);
     json["unseen"] = scores(split->unseen);
     json["harmonic_mean_iou"] = split->harmonic_mean_iou;
   }
-  for (std::size_t c = 0; c < benchmark.classes.size(); ++c)
-    json["iou"][benchmark.classes[c].name] =
-        std::isnan(all.iou[c]) ? nlohmann::ordered_json() : nlohmann::ordered_json(all.iou[c]);
+  json["iou"] = nlohmann::ordered_json::object();
+  for (std::size_t c = 0; c < run.classes.size(); ++c) json["iou"][run.classes[c]] = number(all.iou[c]);
   if (!a.output.empty()) write_json(a.output, json);
+
+  if (joined.missing() > 0)
+    std::fprintf(stderr,
+                 "kovos: %zu of %zu pictures have no result yet: the scores are those of the others; --resume "
+                 "scores what is missing\n",
+                 joined.missing(), run.pictures);
+  if (!unreadable.empty())
+    std::fprintf(stderr, "kovos: %zu of %zu pictures could not be read and are not scored, the first: %s\n",
+                 unreadable.size(), run.pictures, unreadable[0]["reason"].get<std::string>().c_str());
+  int const code = joined.missing() > 0 ? failed : done;
   if (a.json) {
-    std::printf("%s\n", json.dump(2).c_str());
-    return done;
+    std::printf("%s\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    return code;
   }
   print_scores("all", all);
+  std::printf("mIoU over the classes of the ground truth %.2f, with 0 for others that were predicted %.2f\n",
+              100 * both[0], 100 * both[1]);
   if (split) {
     print_scores("seen", split->seen);
     print_scores("unseen", split->unseen);
     std::printf("harmonic mean of seen and unseen mIoU %.1f\n", 100 * split->harmonic_mean_iou);
   }
   if (a.table)
-    for (std::size_t c = 0; c < benchmark.classes.size(); ++c) {
-      bool const seen = std::find(benchmark.seen.begin(), benchmark.seen.end(), c) != benchmark.seen.end();
-      std::printf("  %-28s IoU %5.1f  accuracy %5.1f%s\n", benchmark.classes[c].name.c_str(), 100 * all.iou[c],
-                  100 * all.accuracy[c], benchmark.seen.empty() || seen ? "" : "  unseen");
+    for (std::size_t c = 0; c < run.classes.size(); ++c) {
+      bool const is_seen = std::find(seen.begin(), seen.end(), c) != seen.end();
+      std::printf("  %-28s IoU %5.1f  accuracy %5.1f%s\n", run.classes[c].c_str(), 100 * all.iou[c],
+                  100 * all.accuracy[c], seen.empty() || is_seen ? "" : "  unseen");
     }
-  return done;
+  return code;
+}
+
+/// --merge: joins files of partial results.
+int merge(Arguments const& a) {
+  std::vector<fs::path> files;
+  for (auto const& argument : a.merge) {
+    if (fs::is_directory(argument)) {
+      auto const inside = partial_files(argument);
+      require<DataError>(!inside.empty(), "the folder '", argument, "' holds no partial results (*.jsonl)");
+      files.insert(files.end(), inside.begin(), inside.end());
+    } else {
+      files.emplace_back(argument);
+    }
+  }
+  std::optional<JoinedResults> joined;
+  std::string first;
+  for (auto const& file : files) {
+    auto results = read_partial_results(file);
+    if (!results) continue;
+    if (!joined) {
+      joined.emplace(results->run);
+      first = kovos::detail::shown(file);
+    }
+    joined->add(std::move(*results), kovos::detail::shown(file), first);
+  }
+  require<DataError>(joined.has_value(), "none of the ", files.size(), " files holds results");
+  return report(a, *joined);
+}
+
+// ---- the work -------------------------------------------------------------------------------------------------------
+
+/// Labels that were made elsewhere, or by `kovos segment`, by the name of the picture.
+LabelMap prediction(fs::path const& folder, std::string const& name, std::size_t classes) {
+  for (char const* suffix : {".png", ".labels.png", ".tif", ".tiff", ".labels.tif"}) {
+    auto const path = folder / (name + suffix);
+    if (fs::is_regular_file(path)) return read_png_labels(path, classes);
+  }
+  fail<FileError>("there is no prediction for the picture ", kovos::detail::in_quotes(name), ": expected ",
+                  kovos::detail::shown(folder / (name + ".png")), ", .tif or what `kovos segment` writes");
+}
+
+/// Where partial results go: --partial, or beside --output, or nowhere.
+fs::path partial_folder(Arguments const& a) {
+  if (!a.partial.empty()) return a.partial;
+  return a.output.empty() ? fs::path() : fs::path(a.output + ".partial");
+}
+
+int evaluate(Arguments const& a, Communicator& ranks) {
+  LabelledPictures pictures;
+  std::optional<JoinedResults> known;
+  auto const folder = partial_folder(a);
+  bool const shares = ranks.size() > 1 && !ranks.connected();
+  together(ranks, [&] {
+    if (shares && folder.empty())
+      throw UsageError("this is one of " + std::to_string(ranks.size()) +
+                       " processes that cannot hear each other: name a folder for their results with --partial, to be "
+                       "joined with --merge (or add --alone)");
+    if (a.resume && folder.empty())
+      throw UsageError("--resume needs the folder of the partial results: --partial, or the same --output as before");
+    pictures = open_labelled_pictures({a.data, a.benchmark, a.layout, {}});
+    known.emplace(describe(a, pictures));
+    if (folder.empty()) return;
+    fs::create_directories(folder);
+    for (auto const& file : partial_files(folder)) {
+      auto results = read_partial_results(file);
+      if (results) known->add(std::move(*results), kovos::detail::shown(file), "this evaluation");
+    }
+    bool const begun = std::any_of(known->pictures().begin(), known->pictures().end(), [&](auto const& entry) {
+      return !shares || entry.first % ranks.size() == ranks.rank();
+    });
+    if (begun && !a.resume)
+      throw UsageError("the folder '" + folder.string() +
+                       "' holds results of such an evaluation already: add --resume to go on, or delete it");
+  });
+  auto const& run = known->run();
+  // Ranks on other machines may have other files of the same names.
+  auto const description = to_line(run);
+  auto const descriptions = ranks.all_gather(description);
+  together(ranks, [&] {
+    for (std::size_t r = 0; r < descriptions.size(); ++r) {
+      auto const source = "the files of rank " + std::to_string(r);
+      require_same_run(parse_partial_results(descriptions[r] + '\n', source)->run, run, source,
+                       "those of rank " + std::to_string(ranks.rank()));
+    }
+  });
+  if (ranks.rank() == 0 || shares)
+    for (auto const& sentence : pictures.left_out) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
+
+  std::optional<AnyModel<>> model;
+  std::optional<AnyModel<>::Words> words;
+  SegmentOptions options = a.less_work;
+  options.window = a.window == "whole" ? WindowMode::whole : WindowMode::sliding;
+  options.raw_cost_volume = a.raw;
+  options.background_from = pictures.background_from;
+  std::optional<LineFile> file;
+  in_turn(ranks, [&] {
+    if (a.predictions.empty()) {
+      model = load_model(a.model, a.vocabulary, a.precision);
+      words = model->encode(pictures.classes, prompt_templates(a.templates));
+    }
+    if (folder.empty()) return;
+    file.emplace(folder / ("rank-" + std::to_string(ranks.rank()) + ".jsonl"));
+    file->append(to_line(run));
+  });
+
+  auto const score = [&](std::size_t i) {
+    auto const sample = pictures.load(i);
+    ConfusionMatrix matrix(run.classes.size());
+    auto const labels = model ? model->segment(sample.image, *words, options).labels
+                              : prediction(a.predictions, pictures.names[i], run.classes.size());
+    try {
+      matrix.add(labels, sample.labels);
+    } catch (DataError const& error) {
+      fail<DataError>("the picture ", kovos::detail::in_quotes(pictures.names[i]), ": ", error.what());
+    }
+    return cells_of(matrix);
+  };
+  std::string lines = "\n", problem;  // the first line is why this rank stopped, if it did
+  Progress progress(run.pictures);
+  for (std::size_t i = ranks.next(); i < run.pictures; i = ranks.next()) {
+    if (known->has(i)) continue;
+    progress.show(i, pictures.names[i]);
+    PictureResult result;
+    result.index = i;
+    result.name = pictures.names[i];
+    try {
+      result.cells = score(i);
+    } catch (std::exception const& error) {
+      if (!a.skip_unreadable) {
+        problem = error.what();
+        ranks.stop();
+        break;
+      }
+      result.unreadable = error.what();
+    }
+    auto const line = to_line(result);
+    if (file) file->append(line);
+    lines += line + '\n';
+  }
+  progress.clear();
+  std::replace(problem.begin(), problem.end(), '\n', ' ');
+
+  auto const texts = ranks.gather(problem + lines);
+  if (texts.empty()) return done;  // rank 0 tells the rest
+  for (std::size_t r = 0; r < texts.size(); ++r) {
+    auto const end = texts[r].find('\n');
+    if (problem.empty()) problem = texts[r].substr(0, end);
+    auto results = parse_partial_results(description + '\n' + texts[r].substr(end + 1), "rank " + std::to_string(r));
+    for (auto& picture : results->pictures) known->add(std::move(picture), "rank " + std::to_string(r));
+  }
+  if (!problem.empty()) {
+    std::fprintf(stderr, "kovos: %s\n", problem.c_str());
+    if (!folder.empty())
+      std::fprintf(stderr, "kovos: the results of %zu of %zu pictures are in '%s'; --resume goes on from there\n",
+                   known->pictures().size(), run.pictures, folder.c_str());
+    return failed;
+  }
+  if (shares) {
+    std::printf("rank %zu of %zu is done: `kovos evaluate --merge %s` joins the results of all\n", ranks.rank(),
+                ranks.size(), folder.c_str());
+    return done;
+  }
+  int const code = report(a, *known);
+  if (code == done && a.partial.empty() && !folder.empty()) {
+    std::error_code ignored;  // nothing depends on it any more
+    fs::remove_all(folder, ignored);
+  }
+  return code;
+}
+
+int run(Arguments const& a) {
+  if (!a.merge.empty()) return merge(a);
+  return with_ranks(a.alone, [&](Communicator& ranks) { return evaluate(a, ranks); });
 }
 
 }  // namespace
@@ -136,10 +378,13 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
   auto a = std::make_shared<Arguments>();
   auto* command = app.add_subcommand("evaluate", "Score a model on labelled pictures: mIoU and its kin");
   command->add_option("--model", a->model, "CAT-Seg checkpoint (default: the embedded model)");
-  command
-      ->add_option("--data", a->data,
-                   "scenes, or a folder with images, annotations and classes.txt, ADE20K, COCO-Stuff")
-      ->capture_default_str();
+  command->add_option("--data", a->data,
+                      "scenes (default), or a folder with images, annotations and classes.txt, ADE20K, COCO-Stuff");
+  command->add_option("--benchmark", a->benchmark,
+                      "A public benchmark by name: its classes and rules; --data, else $DETECTRON2_DATASETS, has it");
+  command->add_option("--layout", a->layout, "What the folder is, where that cannot be told")->capture_default_str();
+  command->add_option("--predictions", a->predictions,
+                      "Score the label files of this folder, by picture name, instead of a model");
   command->add_option("--pictures", a->pictures, "Only the first of them");
   command->add_option("--templates", a->templates, "Prompt template set")->capture_default_str();
   command->add_option("--window", a->window, "How the picture is shown to the network")
@@ -152,12 +397,27 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
       ->check(CLI::IsMember({"fp32", "bf16"}));
   add_less_work_options(*command, a->less_work);
   command->add_option("--vocabulary", a->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
+  command
+      ->add_option("--absent-classes", a->absent_classes,
+                   "What a class without ground truth does to the mIoU (default: the benchmark's rule, else left_out)")
+      ->check(CLI::IsMember({"left_out", "zero_if_predicted"}));
   command->add_option("--output", a->output, "Also write the scores as JSON to this file");
+  command->add_option("--partial", a->partial,
+                      "Folder that takes each picture's result as it comes (default: the name of --output with "
+                      ".partial, until the scores are written)");
+  command->add_flag("--resume", a->resume, "Go on with the pictures that have no result there");
+  command->add_option("--merge", a->merge, "Only join partial results, of folders or files, and print their scores");
+  command->add_flag("--skip-unreadable", a->skip_unreadable,
+                    "Leave out pictures and labels that cannot be read, and say so");
   command->add_flag("--raw-cost-volume", a->raw, "Score CLIP's cosines themselves, without CAT-Seg's head");
   command->add_flag("--table", a->table, "Also print every class");
   command->add_flag("--json", a->json, "Print JSON on standard output");
+  add_rank_options(*command, a->alone);
   add_machine_options(*command, machine);
-  command->callback([a, &action] { action = [a] { return run(*a); }; });
+  command->callback([a, &action] {
+    if (a->data.empty() && a->benchmark.empty()) a->data = "scenes";
+    action = [a] { return run(*a); };
+  });
 }
 
 }  // namespace kovos::cli

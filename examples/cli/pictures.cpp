@@ -8,31 +8,54 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <set>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "command.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/io/image.hpp"
+#include "kovos/io/picture_names.hpp"
 
 namespace kovos::cli {
 
 namespace {
 
-bool is_picture_name(std::filesystem::path const& path) {
+/// Endings of pictures that Kovos does not read, or not in every build.
+constexpr std::string_view other_endings[] = {".tif",  ".tiff", ".webp", ".bmp", ".gif", ".jp2", ".j2k", ".jpx", ".jxl",
+                                              ".heic", ".heif", ".avif", ".tga", ".exr", ".hdr", ".dng", ".psd", ".ico",
+                                              ".svg",  ".pcx",  ".jxr",  ".cr2", ".nef", ".arw", ".npy"};
+
+std::string ending_of(std::filesystem::path const& path) {
   std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  static constexpr std::string_view known[] = {".png", ".jpg", ".jpeg", ".jpe", ".ppm"};
-  return std::find(std::begin(known), std::end(known), extension) != std::end(known);
+  for (char& c : extension)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return extension;
+}
+
+bool looks_like_a_picture(std::filesystem::path const& path) {
+  auto const ending = ending_of(path);
+  return is_picture_name(path) ||
+         std::find(std::begin(other_endings), std::end(other_endings), ending) != std::end(other_endings);
+}
+
+std::vector<std::filesystem::path> files_in(std::filesystem::path const& folder) {
+  std::vector<std::filesystem::path> found;
+  std::error_code error, ignored;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    if (entry->is_regular_file(ignored)) found.push_back(entry->path());
+  require<FileError>(!error, "the folder '", folder.string(), "' could not be listed: ", error.message());
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 std::vector<std::filesystem::path> pictures_in(std::filesystem::path const& folder) {
-  std::vector<std::filesystem::path> found;
-  for (auto const& entry : std::filesystem::directory_iterator(folder))
-    if (entry.is_regular_file() && is_picture_name(entry.path())) found.push_back(entry.path());
-  std::sort(found.begin(), found.end());
-  if (found.empty()) throw UsageError("the folder '" + folder.string() + "' holds no PNG or JPEG picture");
+  auto found = files_in(folder);
+  std::erase_if(found, [](auto const& path) { return !is_picture_name(path); });
+  if (found.empty())
+    throw UsageError("the folder '" + folder.string() + "' holds no picture: expected files that end in " +
+                     picture_extensions_text());
   return found;
 }
 
@@ -48,32 +71,70 @@ std::vector<std::filesystem::path> matches_of(std::string const& pattern) {
 
 }  // namespace
 
-std::vector<Picture> find_pictures(std::vector<std::string> const& arguments) {
-  std::vector<Picture> pictures;
-  std::map<std::string, int> used;
+Pictures find_pictures(std::vector<std::string> const& arguments) {
+  Pictures pictures;
   auto const add = [&](std::filesystem::path const& path) {
-    std::string stem = path == "-" ? "stdin" : path.stem().string();
-    int const count = ++used[stem];
-    if (count > 1) stem += "-" + std::to_string(count);
-    pictures.push_back({path, stem});
+    pictures.all.push_back({path, path == "-" ? "stdin" : path.stem().string()});
   };
   for (auto const& argument : arguments) {
     if (argument == "-") add(argument);
     else if (std::filesystem::is_directory(argument)) {
       for (auto const& path : pictures_in(argument)) add(path);
+      if (auto const sentence = left_out_of(argument, is_picture_name)) pictures.left_out.push_back(*sentence);
     } else if (!std::filesystem::exists(argument) && argument.find_first_of("*?[") != std::string::npos) {
       for (auto const& path : matches_of(argument)) add(path);
     } else {
       add(argument);  // a missing file is that picture's failure, not the command's
     }
   }
+  std::set<std::string> taken, used;  // stems that pictures have by themselves, and those given so far
+  for (auto const& picture : pictures.all) taken.insert(picture.stem);
+  for (auto& picture : pictures.all) {
+    if (used.insert(picture.stem).second) continue;
+    std::string stem;
+    for (std::size_t count = 2; stem.empty() || taken.contains(stem); ++count)
+      stem = picture.stem + "-" + std::to_string(count);
+    picture.stem = stem;
+    taken.insert(stem);
+    used.insert(stem);
+  }
   return pictures;
 }
 
-Image load(Picture const& picture) {
-  if (!picture.is_standard_input()) return read_image(picture.path);
+std::optional<std::string> left_out_of(std::filesystem::path const& folder,
+                                       std::function<bool(std::filesystem::path const&)> const& used) {
+  std::map<std::string, std::size_t> endings;
+  std::size_t count = 0;
+  for (auto const& path : files_in(folder)) {
+    if (!looks_like_a_picture(path) || used(path)) continue;
+    ++endings[ending_of(path)];
+    ++count;
+  }
+  if (count == 0) return std::nullopt;
+  std::string list;
+  for (auto const& [ending, files] : endings) list += (list.empty() ? "" : ", ") + std::to_string(files) + " " + ending;
+  return "left out " + std::to_string(count) + (count == 1 ? " file" : " files") + " of '" + folder.string() +
+         "', which are not of the formats that are read there: " + list;
+}
+
+void require_apart(Pictures const& pictures, std::filesystem::path const& output,
+                   std::span<char const* const> suffixes) {
+  std::set<std::filesystem::path> inputs;
+  std::error_code ignored;
+  for (auto const& picture : pictures.all)
+    if (!picture.is_standard_input()) inputs.insert(std::filesystem::weakly_canonical(picture.path, ignored));
+  auto const folder = std::filesystem::weakly_canonical(output, ignored);
+  for (auto const& picture : pictures.all)
+    for (char const* const suffix : suffixes)
+      if (inputs.contains(folder / (picture.stem + suffix)))
+        throw UsageError("the results of '" + picture.path.string() + "' would replace the picture '" + picture.stem +
+                         suffix + "' in '" + output.string() + "': choose another output folder");
+}
+
+Image load(Picture const& picture, ImageOptions options) {
+  if (!picture.is_standard_input()) return read_image(picture.path, options);
   std::vector<char> const bytes{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-  return decode_image(std::as_bytes(std::span(bytes)), "standard input");
+  return decode_image(std::as_bytes(std::span(bytes)), "standard input", options);
 }
 
 }  // namespace kovos::cli

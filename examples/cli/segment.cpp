@@ -6,25 +6,33 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "command.hpp"
+#include "kovos/core/hash.hpp"
 #include "kovos/core/trace.hpp"
+#include "kovos/io/file.hpp"
 #include "kovos/io/image.hpp"
 #include "kovos/io/npy.hpp"
 #include "kovos/io/result.hpp"
 #include "kovos/io/trace_file.hpp"
 #include "kovos/kernels/engine/select.hpp"
+#include "kovos/segmentation/default_model.hpp"
 #include "kovos/segmentation/overlay.hpp"
 #include "kovos/text/word_list.hpp"
+#include "kovos/version.hpp"
 #include "model.hpp"
 #include "pictures.hpp"
 #include "progress.hpp"
+#include "ranks.hpp"
 
 namespace kovos::cli {
 
@@ -38,6 +46,8 @@ struct Options {
   SegmentOptions less_work;
   bool scores = false;
   bool json = false;
+  bool resume = false;
+  bool alone = false;
 };
 
 /// f() as a region of Kokkos Tools.
@@ -47,9 +57,51 @@ auto in_region(char const* name, F const& f) {
   return f();
 }
 
+constexpr char const* suffixes[] = {".labels.png", ".overlay.png", ".scores.npy", ".json"};
+
+/// A fingerprint of what the results of all pictures depend on: weights (by size and times), words and options.
+Fingerprint fingerprint(Options const& o, ClassList const& classes, SegmentOptions const& options) {
+  Fingerprint print;
+  print.add(KOVOS_VERSION_STRING);
+  print.add(MappedFile::open(o.model.empty() ? default_model_path() : std::filesystem::path(o.model))->stamp());
+  for (auto const& entry : classes) {
+    print.add(entry.name);
+    for (auto const& word : entry.words) print.add(word);
+    print.add("");
+  }
+  for (auto const& text : {o.templates, o.window, o.precision, std::to_string(options.unknown.value_or(-1)),
+                           std::to_string(options.background_from), std::to_string(options.most_classes),
+                           std::to_string(options.most_decoded), std::to_string(options.layers)})
+    print.add(text);
+  return print;
+}
+
+/// The same with one picture, by path, size and time.
+std::string fingerprint(Fingerprint print, Picture const& picture) {
+  std::error_code ignored;
+  print.add(picture.path.string());
+  print.add(std::to_string(std::filesystem::file_size(picture.path, ignored)));
+  print.add(std::to_string(std::filesystem::last_write_time(picture.path, ignored).time_since_epoch().count()));
+  return print.to_string();
+}
+
+/// Whether the files of a picture are there, made by the same of the same. The JSON is written last.
+bool is_complete(Options const& o, Picture const& picture, std::string const& print) {
+  std::filesystem::path const folder = o.output;
+  std::error_code ignored;
+  for (std::string_view const suffix : suffixes)
+    if ((o.scores || suffix != ".scores.npy") &&
+        !std::filesystem::is_regular_file(folder / (picture.stem + std::string(suffix)), ignored))
+      return false;
+  std::ifstream stream(folder / (picture.stem + ".json"));
+  auto const json = nlohmann::ordered_json::parse(stream, nullptr, false);
+  return json.is_object() && json.contains("settings") && json["settings"].is_object() &&
+         json["settings"].value("fingerprint", nlohmann::ordered_json()) == print;
+}
+
 /// Writes the files of one picture. Whatever fails leaves none of the later ones and no partial file.
-nlohmann::ordered_json write_results(Options const& o, Picture const& picture, Image const& image,
-                                     AnyModel<> const& model, Segmentation const& result) {
+nlohmann::ordered_json write_results(Options const& o, Picture const& picture, std::string const& print,
+                                     Image const& image, AnyModel<> const& model, Segmentation const& result) {
   std::filesystem::path const folder = o.output;
   auto const file = [&](char const* suffix) { return folder / (picture.stem + suffix); };
   write_png_labels(file(".labels.png"), result.labels, result.names.size() <= 255 ? 8 : 16);
@@ -77,53 +129,104 @@ nlohmann::ordered_json write_results(Options const& o, Picture const& picture, I
   record.stage_seconds = result.times.stages();
   record.threads = static_cast<std::size_t>(model.context().exec().concurrency());
   auto json = to_json(record);
+  json["settings"]["fingerprint"] = print;
   write_json(file(".json"), json);
   return json;
 }
 
-int run(Options const& o) {
+int segment(Options const& o, Communicator& ranks) {
   // Everything that can be wrong with the command is found before anything is computed or written.
-  auto const pictures = find_pictures(o.images);
-  auto const classes = parse_classes(o.classes);
-  auto const templates = prompt_templates(o.templates);
+  Pictures pictures;
+  ClassList classes;
   SegmentOptions options = o.less_work;
-  options.window = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
-  options.unknown = o.unknown;
-  options.keep_scores = o.scores;
-  options.background_from = o.background_from;
-  if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
-    options.background_from = benchmark->background_from.value_or(0);
+  Fingerprint print;
+  together(ranks, [&] {
+    pictures = find_pictures(o.images);
+    require_apart(pictures, o.output, suffixes);
+    for (auto const& picture : pictures.all)
+      if (picture.is_standard_input() && (ranks.size() > 1 || o.resume))
+        throw UsageError(
+            "standard input can be shared by no other process and is not there again with --resume: name "
+            "files or folders");
+    classes = parse_classes(o.classes);
+    prompt_templates(o.templates);
+    options.window = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
+    options.unknown = o.unknown;
+    options.keep_scores = o.scores;
+    options.background_from = o.background_from;
+    if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
+      options.background_from = benchmark->background_from.value_or(0);
+    print = fingerprint(o, classes, options);
+  });
+  std::size_t const count = pictures.all.size();
+  // Ranks on other machines may have other files of the same names.
+  auto list = print.to_string();
+  for (auto const& picture : pictures.all) list += '\n' + picture.path.string();
+  auto const lists = ranks.all_gather(list);
+  together(ranks, [&] {
+    for (std::size_t r = 0; r < lists.size(); ++r)
+      require<DataError>(lists[r] == list, "rank ", r, " and rank ", ranks.rank(),
+                         " have different pictures, words, options or weights: ", pictures.all.front().path.string(),
+                         " and all others must be the same files for every rank");
+  });
+  if (ranks.rank() == 0)
+    for (auto const& sentence : pictures.left_out) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
+  if (!ranks.connected())
+    std::fprintf(stderr, "kovos: this is rank %zu of %zu, which segments every %zu. of the %zu pictures\n",
+                 ranks.rank(), ranks.size(), ranks.size(), count);
 
   std::optional<Trace> trace;
   if (!o.profile.empty()) trace.emplace();
-  auto const model = in_region("kovos::load", [&] { return load_model(o.model, o.vocabulary, o.precision); });
-  auto const words = in_region("kovos::text encoder", [&] { return model.encode(classes, templates); });
-  std::error_code failure;
-  std::filesystem::create_directories(o.output, failure);
-  require<FileError>(
-      !failure && std::filesystem::is_directory(o.output), "the output folder '", o.output,
-      "' cannot be made: ", failure ? failure.message() : std::string("a file of that name is in the way"));
+  std::optional<AnyModel<>> loaded;
+  std::optional<AnyModel<>::Words> encoded;
+  in_turn(ranks, [&] {
+    loaded = in_region("kovos::load", [&] { return load_model(o.model, o.vocabulary, o.precision); });
+    encoded = in_region("kovos::text encoder", [&] { return loaded->encode(classes, prompt_templates(o.templates)); });
+    std::error_code failure;
+    std::filesystem::create_directories(o.output, failure);
+    require<FileError>(
+        !failure && std::filesystem::is_directory(o.output), "the output folder '", o.output,
+        "' cannot be made: ", failure ? failure.message() : std::string("a file of that name is in the way"));
+  });
+  auto const& model = *loaded;
+  auto const& words = *encoded;
 
-  Progress progress(pictures.size());
+  Progress progress(count);
   int code = done;
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    progress.show(i, pictures[i].path.string());
+  for (std::size_t i = ranks.next(); i < count; i = ranks.next()) {
+    auto const& picture = pictures.all[i];
+    progress.show(i, picture.path.string());
     try {
-      auto const image = in_region("kovos::read picture", [&] { return load(pictures[i]); });
+      auto const picture_print = fingerprint(print, picture);
+      if (o.resume && is_complete(o, picture, picture_print)) continue;
+      auto const image = in_region("kovos::read picture", [&] { return load(picture); });
       auto const result = in_region("kovos::segment", [&] { return model.segment(image, words, options); });
-      auto const json =
-          in_region("kovos::write results", [&] { return write_results(o, pictures[i], image, model, result); });
-      if (o.json) std::printf("%s\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+      auto const json = in_region("kovos::write results",
+                                  [&] { return write_results(o, picture, picture_print, image, model, result); });
+      if (o.json) {
+        std::printf("%s\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+        std::fflush(stdout);
+      }
     } catch (std::exception const& error) {
       progress.clear();
       std::fprintf(stderr, "kovos: %s\n", error.what());
       code = failed;
     }
   }
+  progress.clear();
+  if (o.json && ranks.rank() == 0 && !pictures.left_out.empty())
+    std::printf("%s\n", nlohmann::ordered_json{{"left_out", pictures.left_out}}
+                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                            .c_str());
   // After the pictures, so that none of them waits for it.
-  in_region("kovos::save packed weights", [&] { return model.save_packed(); });
-  if (trace) write_trace(o.profile, trace->events());
+  if (ranks.node_leader()) in_region("kovos::save packed weights", [&] { return model.save_packed(); });
+  if (trace)
+    write_trace(ranks.rank() == 0 ? o.profile : o.profile + "." + std::to_string(ranks.rank()), trace->events());
   return code;
+}
+
+int run(Options const& o) {
+  return with_ranks(o.alone, [&](Communicator& ranks) { return segment(o, ranks); });
 }
 
 }  // namespace
@@ -156,6 +259,8 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   command->add_flag("--json", o->json, "Print each picture's JSON on standard output");
   command->add_option("--profile", o->profile,
                       "Write what Kokkos did when to this file, for ui.perfetto.dev or chrome://tracing");
+  command->add_flag("--resume", o->resume, "Leave alone the pictures whose results are there, made with these options");
+  add_rank_options(*command, o->alone);
   add_machine_options(*command, machine);
   command->callback([o, &action] { action = [o] { return run(*o); }; });
 }

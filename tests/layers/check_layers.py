@@ -22,6 +22,7 @@ ALLOWED = {
     "segmentation": {"clip", "nn", "autodiff", "text", "io", "kernels", "core"},
     "metrics": {"core", "kernels"},
     "data": {"core", "io", "kernels"},
+    "distribution": {"core", "io", "metrics"},
     "training": {"segmentation", "clip", "nn", "autodiff", "text", "io", "kernels", "core", "metrics", "data"},
 }
 # Where a library may be named: rooms, or single headers. Core and kernels need Kokkos alone, io and text not even that.
@@ -32,14 +33,16 @@ LIBRARIES = {
     "xtensor/": {"interop/xtensor.hpp"},
     "immintrin.h": {"kernels/engine/host.hpp", "kernels/engine/amx_available.hpp"},
     "cpuid.h": {"kernels/engine/amx_available.hpp"},
-    "nlohmann/": {"io", "text", "training"},
+    "nlohmann/": {"io", "text", "training", "distribution/partial_results.hpp"},
     "zip.h": {"io/detail/zip_directory.hpp", "io/detail/zip_writer.hpp"},
     "zlib.h": {"io", "text"},
     "png.h": {"io/png.hpp"},
     "jpeglib.h": {"io/jpeg.hpp"},
+    "jerror.h": {"io/jpeg.hpp"},
     "utf8proc.h": {"text", "segmentation/legend_font.hpp"},
-    "fcntl.h": {"io/file.hpp"},
-    "unistd.h": {"io/file.hpp", "kernels/engine/amx_available.hpp"},
+    "mpi.h": {"distribution/mpi.hpp"},
+    "fcntl.h": {"io/file.hpp", "io/line_file.hpp"},
+    "unistd.h": {"io/file.hpp", "io/line_file.hpp", "kernels/engine/amx_available.hpp"},
     "sys/syscall.h": {"kernels/engine/amx_available.hpp"},
     "sys/": {"io/file.hpp"},
 }

@@ -4,33 +4,64 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kovos/core/image.hpp"
+#include "kovos/io/picture_format.hpp"
 
 namespace kovos::detail {
 
-/// The orientation (1..8) in a TIFF block as EXIF carries it; 1 if there is none or the block is broken.
+/// An entry is there, with a value by which nothing can be turned.
+inline constexpr int stated_but_none = 9;
+
+/// The orientation that a TIFF block as EXIF carries it states: 1 to 8, 0 if there is none or the block is broken, or
+/// stated_but_none. The rule is Pillow's: leading "Exif" marks are skipped, the first entry counts.
 inline int exif_orientation(std::span<std::byte const> tiff) {
+  while (has_at(tiff, 0, std::string_view("Exif\0\0", 6))) tiff = tiff.subspan(6);
   auto const byte = [&](std::size_t i) { return std::to_integer<std::uint32_t>(tiff[i]); };
-  if (tiff.size() < 14) return 1;
+  if (tiff.size() < 14) return 0;
   bool const little = byte(0) == 'I' && byte(1) == 'I';
-  if (!little && !(byte(0) == 'M' && byte(1) == 'M')) return 1;
+  if (!little && !(byte(0) == 'M' && byte(1) == 'M')) return 0;
   auto const u16 = [&](std::size_t i) { return little ? byte(i) | byte(i + 1) << 8 : byte(i) << 8 | byte(i + 1); };
   auto const u32 = [&](std::size_t i) { return little ? u16(i) | u16(i + 2) << 16 : u16(i) << 16 | u16(i + 2); };
-  if (u16(2) != 42) return 1;
+  if (u16(2) != 42) return 0;
   std::size_t const directory = u32(4);
-  if (directory + 2 > tiff.size()) return 1;
+  if (directory + 2 > tiff.size()) return 0;
   std::size_t const entries = u16(directory);
   for (std::size_t n = 0; n < entries; ++n) {
     std::size_t const at = directory + 2 + 12 * n;
-    if (at + 12 > tiff.size()) return 1;
-    if (u16(at) != 0x0112) continue;
-    std::uint32_t const value = u16(at + 2) == 3 ? u16(at + 8) : 0;
-    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+    if (at + 12 > tiff.size()) break;
+    std::uint32_t const type = u16(at + 2), count = u32(at + 4);
+    if (u16(at) != 0x0112 || count == 0) continue;
+    // Whole numbers of 16 or 32 bits that stand in the entry itself.
+    bool const narrow = type == 3 || type == 8, wide = type == 4 || type == 9;
+    if (!(narrow && count <= 2) && !(wide && count == 1)) return stated_but_none;
+    std::uint32_t const value = narrow ? u16(at + 8) : u32(at + 8);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : stated_but_none;
   }
-  return 1;
+  return 0;
+}
+
+/// The orientation that an XMP packet states; 0 if there is none.
+inline int xmp_orientation(std::string_view xmp) {
+  constexpr std::string_view name = "tiff:Orientation";
+  for (std::size_t at = xmp.find(name); at != xmp.npos; at = xmp.find(name, at + 1)) {
+    auto rest = xmp.substr(at + name.size());
+    if (rest.starts_with("=\"")) rest.remove_prefix(2);
+    else if (rest.starts_with(">")) rest.remove_prefix(1);
+    else continue;
+    if (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') return rest[0] - '0';
+  }
+  return 0;
+}
+
+/// What both say together, 1 to 8: XMP counts where EXIF has no such entry.
+inline int stated_orientation(std::span<std::byte const> exif, std::string_view xmp) {
+  int const first = exif_orientation(exif);
+  int const value = first != 0 ? first : xmp_orientation(xmp);
+  return value >= 1 && value <= 8 ? value : 1;
 }
 
 /// The picture as it should be seen: what an EXIF orientation asks for.

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,32 +13,67 @@
 #include "kovos/core/image.hpp"
 #include "kovos/core/label_map.hpp"
 #include "kovos/io/file.hpp"
+#include "kovos/io/image_options.hpp"
 #include "kovos/io/jpeg.hpp"
+#include "kovos/io/label_file.hpp"
+#include "kovos/io/picture_format.hpp"
+#include "kovos/io/picture_names.hpp"
 #include "kovos/io/png.hpp"
+#include "kovos/io/pnm.hpp"
+#ifdef KOVOS_ENABLE_TIFF
+#include "kovos/io/tiff.hpp"
+#endif
 
 namespace kovos {
 
-/// Decodes a PNG or JPEG, told apart by content, to 8-bit RGB as Pillow and detectron2 do: EXIF orientation applied,
-/// grey replicated, alpha dropped, palettes applied, 16-bit colour by its high byte, 16-bit grey saturated, CMYK as
-/// Adobe writes it. Throws ImageError naming the source; there is never a partial picture.
-inline Image decode_image(std::span<std::byte const> bytes, std::string_view source_name) {
-  auto const starts_with = [&](std::initializer_list<int> magic) {
-    if (bytes.size() < magic.size()) return false;
-    std::size_t i = 0;
-    for (int const b : magic)
-      if (std::to_integer<int>(bytes[i++]) != b) return false;
-    return true;
-  };
-  if (starts_with({0x89, 'P', 'N', 'G'})) return detail::decode_png(bytes, source_name);
-  if (starts_with({0xFF, 0xD8, 0xFF})) return detail::decode_jpeg(bytes, source_name);
-  require<ImageError>(!bytes.empty(), std::string(source_name), ": the picture is empty (0 bytes)");
-  fail<ImageError>(std::string(source_name), ": not a picture this library reads; convert it to PNG or JPEG");
+/// Decodes a picture (PNG, JPEG, PPM or PGM, and TIFF where its component is built), told apart by content, to 8-bit
+/// RGB as Pillow and detectron2 do: orientation applied, grey replicated, alpha dropped, palettes applied, CMYK as
+/// Adobe writes it, 16 bits as the options say. Throws ImageError naming the source, and the format where it is one
+/// that is not read; there is never a partial picture.
+inline Image decode_image(std::span<std::byte const> bytes, std::string_view source_name, ImageOptions options = {}) {
+  std::string const name(source_name);
+  require<ImageError>(!bytes.empty(), name, ": the picture is empty (0 bytes)");
+  switch (detail::picture_format(bytes)) {
+    case detail::PictureFormat::png:
+      return detail::decode_png(bytes, name, options);
+    case detail::PictureFormat::jpeg:
+      return detail::decode_jpeg(bytes, name, options);
+    case detail::PictureFormat::pnm:
+      return detail::decode_pnm(bytes, name, options);
+    case detail::PictureFormat::tiff:
+#ifdef KOVOS_ENABLE_TIFF
+      return detail::decode_tiff(bytes, name, options);
+#else
+      fail<ImageError>(name,
+                       " is a TIFF; this build has no TIFF component: install libtiff and build again, or convert "
+                       "it to PNG");
+#endif
+    default:
+      break;
+  }
+  auto const foreign = detail::foreign_format(bytes);
+  if (foreign.name.empty()) fail<ImageError>(name, ": not a picture this library reads; convert it to PNG or JPEG");
+  fail<ImageError>(name, ": not a picture this library reads but ", foreign.name, "; ", foreign.advice);
 }
 
 /// Reads and decodes a picture. Throws FileError or ImageError.
-inline Image read_image(std::filesystem::path const& path) {
+inline Image read_image(std::filesystem::path const& path, ImageOptions options = {}) {
   auto const bytes = read_file(path);
-  return decode_image(bytes, path.string());
+  return decode_image(bytes, path.string(), options);
+}
+
+/// The orientation (1 to 8, as EXIF counts) by which decode_image turns this PNG or JPEG; 1 if it says nothing. Labels
+/// are never turned, and 2, 3 and 4 (mirrored, turned by 180 degrees) leave the size as it is, so that nothing else
+/// tells that picture and label do not lie on each other. Reads the headers only; never throws for bad content.
+inline int image_orientation(std::span<std::byte const> bytes) {
+  switch (detail::picture_format(bytes)) {
+    case detail::PictureFormat::png:
+      return detail::png_orientation(bytes);
+    case detail::PictureFormat::jpeg:
+      return detail::jpeg_orientation(bytes);
+    default:
+      return 1;
+  }
 }
 
 /// Writes an 8-bit RGB PNG, to a temporary name first. Throws FileError or ImageError.
@@ -66,19 +100,18 @@ inline void write_png_labels(std::filesystem::path const& path, LabelMap const& 
   detail::write_png_file(path, labels.height, labels.width, bits, PNG_COLOR_TYPE_GRAY, rows);
 }
 
-/// Reads a label PNG without any conversion: palette indices, or grey values of 1 to 16 bits. 255 in 8-bit and 65535 in
-/// 16-bit files become LabelMap::unknown. Throws FileError or ImageError.
-inline LabelMap read_png_labels(std::filesystem::path const& path) {
-  auto const bytes = read_file(path);
-  auto const data = detail::read_png_data(bytes, true, path.string());
-  require<ImageError>(data.channels == 1, path.string(), ": labels must be a palette or grey PNG, this one has ",
-                      data.channels, " channels");
-  LabelMap labels{data.height, data.width, std::vector<std::uint16_t>(data.height * data.width)};
-  for (std::size_t i = 0; i < labels.labels.size(); ++i) {
-    if (data.bits == 16) labels.labels[i] = static_cast<std::uint16_t>(data.rows[2 * i] << 8 | data.rows[2 * i + 1]);
-    else labels.labels[i] = data.rows[i] == 255 ? LabelMap::unknown : data.rows[i];
-  }
-  return labels;
+/// Label values as class indices: 65535, and 255 where the file has 8 bits or at most 255 classes are listed, become
+/// LabelMap::unknown.
+inline LabelMap as_class_indices(LabelFile file, std::size_t class_count = LabelMap::unknown) {
+  if (file.bits == 8 || class_count <= 255)
+    for (auto& value : file.values)
+      if (value == 255) value = LabelMap::unknown;
+  return {file.height, file.width, std::move(file.values)};
+}
+
+/// Reads a label PNG (or TIFF) of class indices: read_label_file and as_class_indices. Throws FileError or ImageError.
+inline LabelMap read_png_labels(std::filesystem::path const& path, std::size_t class_count = LabelMap::unknown) {
+  return as_class_indices(read_label_file(path), class_count);
 }
 
 }  // namespace kovos

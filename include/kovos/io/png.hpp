@@ -2,7 +2,9 @@
 #pragma once
 
 #include <png.h>
+#include <zlib.h>
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +22,8 @@
 #include "kovos/core/image.hpp"
 #include "kovos/io/exif.hpp"
 #include "kovos/io/file.hpp"
+#include "kovos/io/image_options.hpp"
+#include "kovos/io/picture_format.hpp"
 #include "kovos/io/picture_size.hpp"
 
 namespace kovos::detail {
@@ -30,7 +34,6 @@ struct PngData {
   int bits = 8, color = 0;
   std::vector<std::uint8_t> rows;     // [height * stride]
   std::vector<std::uint8_t> palette;  // RGB triples
-  std::vector<std::byte> exif;
 };
 
 struct PngSource {
@@ -100,18 +103,13 @@ inline bool read_png_data(PngSource& source, PngData& data, bool raw, std::strin
   for (int pass = png_get_interlace_type(png, info) == PNG_INTERLACE_ADAM7 ? 7 : 1; pass > 0; --pass)
     for (std::size_t y = 0; y < data.height; ++y) png_read_row(png, data.rows.data() + y * stride, nullptr);
   png_read_end(png, info);
-#ifdef PNG_eXIf_SUPPORTED
-  png_uint_32 exif_size = 0;
-  png_bytep exif = nullptr;
-  if (png_get_eXIf_1(png, info, &exif_size, &exif)) {
-    auto const* const first = reinterpret_cast<std::byte const*>(exif);
-    data.exif.assign(first, first + exif_size);
-  }
-#endif
   return true;
 }
 
 inline PngData read_png_data(std::span<std::byte const> bytes, bool raw, std::string_view name) {
+  require<ImageError>(!has_at(bytes, 12, "CgBI"), std::string(name),
+                      ": a PNG in Apple's form for iPhones (CgBI), which is no valid PNG and which nothing but Apple's "
+                      "tools reads; turn it back with 'pngcrush -revert-iphone-optimizations' or save it again as PNG");
   PngSource source{bytes};
   PngData data;
   bool const good = read_png_data(source, data, raw, name);
@@ -120,12 +118,103 @@ inline PngData read_png_data(std::span<std::byte const> bytes, bool raw, std::st
   return data;
 }
 
-/// A PNG as 8-bit RGB, by Pillow's rules.
-inline Image decode_png(std::span<std::byte const> bytes, std::string_view name) {
+/// What zlib makes of these bytes, at most 1 MiB as in Pillow; empty if it is more or damaged.
+inline std::string inflated(std::string_view deflated) {
+  std::string text(std::size_t{1} << 20, '\0');
+  uLongf size = text.size();
+  int const status = ::uncompress(reinterpret_cast<Bytef*>(text.data()), &size,
+                                  reinterpret_cast<Bytef const*>(deflated.data()), deflated.size());
+  text.resize(status == Z_OK ? size : 0);
+  return text;
+}
+
+/// EXIF as ImageMagick writes it into a text chunk: a name and a length on lines of their own, then hexadecimal digits.
+inline std::vector<std::byte> exif_of_raw_profile(std::string_view text) {
+  for (int line = 0; line < 3; ++line) {
+    std::size_t const end = text.find('\n');
+    if (end == text.npos) return {};
+    text.remove_prefix(end + 1);
+  }
+  std::vector<std::byte> bytes;
+  int high = -1;
+  for (char const c : text) {
+    int const digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
+    if (digit < 0) continue;
+    if (high >= 0) bytes.push_back(static_cast<std::byte>(high << 4 | digit));
+    high = high >= 0 ? -1 : digit;
+  }
+  return bytes;
+}
+
+/// The orientation (1 to 8) that a PNG states: in eXIf, in ImageMagick's text, or in XMP, in this order. Chunks with a
+/// wrong checksum do not count.
+inline int png_orientation(std::span<std::byte const> bytes) {
+  std::span<std::byte const> exif;
+  std::vector<std::byte> raw_profile;
+  std::string xmp;
+  auto const u32 = [&](std::size_t at) {
+    std::size_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i) value = value << 8 | std::to_integer<std::size_t>(bytes[at + i]);
+    return value;
+  };
+  for (std::size_t at = 8; at + 12 <= bytes.size();) {
+    std::size_t const length = u32(at);
+    if (length > bytes.size() - at - 12) break;
+    auto const is = [&](std::string_view kind) { return has_at(bytes, at + 4, kind); };
+    auto const body = bytes.subspan(at + 8, length);
+    std::size_t const next = at + 12 + length;
+    if (is("IEND")) break;
+    bool const text = is("tEXt") || is("zTXt") || is("iTXt");
+    if (text || is("eXIf")) {
+      auto const* const from = reinterpret_cast<Bytef const*>(bytes.data() + at + 4);
+      if (::crc32(0, from, static_cast<uInt>(length + 4)) != u32(next - 4)) {
+        at = next;
+        continue;
+      }
+    }
+    if (is("eXIf")) exif = body;
+    std::string_view content(reinterpret_cast<char const*>(body.data()), text ? length : 0);
+    std::size_t const end = content.find('\0');
+    if (end != content.npos) {
+      auto const key = content.substr(0, end);
+      content.remove_prefix(end + 1);
+      bool deflated = is("zTXt");
+      if (deflated) content.remove_prefix(content.empty() ? 0 : 1);  // the method
+      if (is("iTXt") && content.size() >= 2) {
+        deflated = content[0] != 0;
+        content.remove_prefix(2);
+        for (int part = 0; part < 2; ++part) {  // language and translated key
+          std::size_t const stop = content.find('\0');
+          content.remove_prefix(stop == content.npos ? content.size() : stop + 1);
+        }
+      }
+      bool const profile = key == "Raw profile type exif", packet = key == "XML:com.adobe.xmp";
+      if (profile || packet) {
+        std::string const value = deflated ? inflated(content) : std::string(content);
+        if (profile) raw_profile = exif_of_raw_profile(value);
+        else xmp = value;
+      }
+    }
+    at = next;
+  }
+  return stated_orientation(exif.empty() ? std::span<std::byte const>(raw_profile) : exif, xmp);
+}
+
+/// A PNG as 8-bit RGB, by Pillow's rules; where a 16-bit one is to be scaled, by the options'.
+inline Image decode_png(std::span<std::byte const> bytes, std::string_view name, ImageOptions options = {}) {
   PngData const data = read_png_data(bytes, false, name);
   Image image{data.height, data.width, std::vector<std::uint8_t>(data.height * data.width * 3)};
   std::size_t const sample = data.bits == 16 ? 2 : 1;
-  bool const grey = data.channels <= 2;
+  bool const grey = data.channels <= 2, scale = options.bit_depth == BitDepth::scale;
+  auto const of_16_bits = [&](std::uint8_t const* p) -> std::uint8_t {
+    // 65535 / 255 is 257: the nearest.
+    if (scale) return static_cast<std::uint8_t>(((unsigned{p[0]} << 8 | p[1]) + 128) / 257);
+    bool const saturates = data.channels == 1;
+    return !saturates ? p[0] : p[0] ? 255 : p[1];
+  };
   for (std::size_t i = 0; i < data.height * data.width; ++i) {
     std::uint8_t const* const p = data.rows.data() + i * data.channels * sample;
     std::uint8_t* const to = image.pixels.data() + 3 * i;
@@ -133,14 +222,12 @@ inline Image decode_png(std::span<std::byte const> bytes, std::string_view name)
       std::size_t const at = 3 * std::size_t{p[0]};
       for (std::size_t c = 0; c < 3; ++c) to[c] = at + c < data.palette.size() ? data.palette[at + c] : std::uint8_t{0};
     } else if (grey) {
-      // 16-bit grey saturates; with alpha Pillow keeps the high byte.
-      std::uint8_t const v = sample == 1 || data.channels == 2 ? p[0] : p[0] ? 255 : p[1];
-      to[0] = to[1] = to[2] = v;
+      to[0] = to[1] = to[2] = sample == 1 ? p[0] : of_16_bits(p);
     } else {
-      for (std::size_t c = 0; c < 3; ++c) to[c] = p[c * sample];
+      for (std::size_t c = 0; c < 3; ++c) to[c] = sample == 1 ? p[c] : of_16_bits(p + 2 * c);
     }
   }
-  return oriented(std::move(image), exif_orientation(data.exif));
+  return oriented(std::move(image), options.apply_orientation ? png_orientation(bytes) : 1);
 }
 
 struct PngTarget {

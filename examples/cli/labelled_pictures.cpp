@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "labelled_pictures.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "command.hpp"
+#include "kovos/data/dataset.hpp"
+#include "kovos/data/scenes.hpp"
+#include "pictures.hpp"
+
+namespace kovos::cli {
+
+namespace {
+
+LabelledPictures scenes() {
+  LabelledPictures pictures;
+  std::vector<std::string> names;
+  for (auto const& entry : scene_classes()) {
+    if (entry.seen) pictures.seen.push_back(names.size());
+    names.push_back(entry.name);
+  }
+  pictures.classes = class_list(names);
+  for (std::size_t i = 0; i < benchmark_scenes.count; ++i) pictures.names.push_back("scene " + std::to_string(i));
+  pictures.load = [](std::size_t i) {
+    auto scene = benchmark_scene(i);
+    return SegmentationSample{std::move(scene.image), std::move(scene.labels), {}};
+  };
+  pictures.kind = "scenes";
+  return pictures;
+}
+
+FolderLayout layout_of(std::string const& name) {
+  for (auto const layout :
+       {FolderLayout::automatic, FolderLayout::plain, FolderLayout::ade20k, FolderLayout::coco_stuff})
+    if (name_of(layout) == name) return layout;
+  throw UsageError("--layout " + name + ": expected automatic, plain, ade20k or coco_stuff");
+}
+
+/// The part of a folder for scoring, or the whole where it is not divided.
+SegmentationFolder open(std::string const& root, FolderLayout layout, std::vector<std::string> class_names) {
+  SegmentationFolderOptions options;
+  options.layout = layout;
+  options.class_names = std::move(class_names);
+  try {
+    kovos::detail::choose_pair(root, layout, DatasetSplit::validation);
+    options.split = DatasetSplit::validation;
+  } catch (DataError const&) {
+    // What is wrong with the whole is said below.
+  }
+  return SegmentationFolder(root, options);
+}
+
+}  // namespace
+
+std::vector<std::string> LabelledPictures::scored_names() const {
+  std::vector<std::string> result;
+  for (auto const& entry : classes) result.push_back(entry.name);
+  if (background_from == 0) return result;
+  result.resize(background_from);
+  result.emplace_back("background");
+  return result;
+}
+
+LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) {
+  if (options.data == "scenes" && options.benchmark.empty()) return scenes();
+  LabelledPictures pictures;
+  std::vector<std::string> class_names;
+  if (!options.benchmark.empty()) {
+    auto const* const benchmark = find_benchmark(options.benchmark);
+    if (benchmark == nullptr) throw UsageError("--benchmark " + options.benchmark + ": there is no such benchmark");
+    pictures.classes = parse_classes(options.benchmark);
+    pictures.background_from = benchmark->background_from.value_or(0);
+    class_names = pictures.scored_names();
+  }
+  std::string data = options.data;
+  if (data.empty()) {
+    char const* const datasets = std::getenv("DETECTRON2_DATASETS");
+    if (datasets == nullptr) throw UsageError("--data or the variable DETECTRON2_DATASETS must name the data set");
+    data = datasets;
+  }
+  auto const folder = std::make_shared<SegmentationFolder>(open(data, layout_of(options.layout), class_names));
+  if (pictures.classes.empty())
+    pictures.classes = folder->class_names().empty() ? parse_classes(std::string(folder->benchmark()))
+                                                     : class_list(folder->class_names());
+  for (std::size_t i = 0; i < folder->size(); ++i) pictures.names.push_back(folder->name(i));
+  pictures.load = [folder](std::size_t i) { return folder->load(i); };
+  pictures.kind =
+      std::string(name_of(folder->layout())) + (options.benchmark.empty() ? std::string() : " " + options.benchmark);
+  std::set<std::filesystem::path> used;
+  for (std::size_t i = 0; i < folder->size(); ++i) used.insert(folder->image_path(i));
+  auto const is_used = [&](std::filesystem::path const& path) { return used.contains(path); };
+  if (auto const sentence = left_out_of(folder->image_path(0).parent_path(), is_used))
+    pictures.left_out.push_back(*sentence);
+  return pictures;
+}
+
+}  // namespace kovos::cli
