@@ -9,6 +9,7 @@
 
 #include "command.hpp"
 #include "kovos/data/dataset.hpp"
+#include "kovos/data/published_benchmark.hpp"
 #include "kovos/data/scenes.hpp"
 #include "pictures.hpp"
 
@@ -54,6 +55,25 @@ SegmentationFolder open(std::string const& root, FolderLayout layout, std::vecto
   return SegmentationFolder(root, options);
 }
 
+/// Whether labels that a script prepared for this benchmark are somewhere in the folder: they come first.
+bool has_prepared_labels(std::string const& benchmark, std::filesystem::path const& root) {
+  std::vector<std::string> places = {"annotations_detectron2/" + benchmark + "_val"};
+  if (benchmark == "ade847") places = {"annotations_detectron2/validation"};
+  for (auto const& place : places)
+    for (char const* above : {"", "VOCdevkit/VOC2010", "VOC2010", "ADE20K_2021_17_01"})
+      if (std::filesystem::is_directory(root / above / place)) return true;
+  return false;
+}
+
+/// The pictures of a benchmark with the labels as they are published; nothing if they are not there.
+std::shared_ptr<PublishedBenchmark const> open_published(std::string const& benchmark,
+                                                         std::filesystem::path const& root,
+                                                         ImageOptions const& options) {
+  if (has_prepared_labels(benchmark, root)) return nullptr;
+  auto found = PublishedBenchmark::find(benchmark, root, options);
+  return found ? std::make_shared<PublishedBenchmark const>(std::move(*found)) : nullptr;
+}
+
 }  // namespace
 
 std::vector<std::string> LabelledPictures::scored_names() const {
@@ -81,6 +101,12 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
     char const* const datasets = std::getenv("DETECTRON2_DATASETS");
     if (datasets == nullptr) throw UsageError("--data or the variable DETECTRON2_DATASETS must name the data set");
     data = datasets;
+  }
+  if (auto const published = open_published(options.benchmark, data, options.image)) {
+    for (std::size_t i = 0; i < published->size(); ++i) pictures.names.push_back(published->name(i));
+    pictures.load = [published](std::size_t i) { return published->load(i); };
+    pictures.kind = options.benchmark + " as published";
+    return pictures;
   }
   auto const folder = std::make_shared<SegmentationFolder>(open(data, layout_of(options.layout), class_names));
   if (pictures.classes.empty())
