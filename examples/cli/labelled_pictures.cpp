@@ -9,6 +9,7 @@
 
 #include "command.hpp"
 #include "kovos/data/dataset.hpp"
+#include "kovos/data/prepared_benchmark.hpp"
 #include "kovos/data/published_benchmark.hpp"
 #include "kovos/data/scenes.hpp"
 #include "pictures.hpp"
@@ -55,23 +56,27 @@ SegmentationFolder open(std::string const& root, FolderLayout layout, std::vecto
   return SegmentationFolder(root, options);
 }
 
-/// Whether labels that a script prepared for this benchmark are somewhere in the folder: they come first.
-bool has_prepared_labels(std::string const& benchmark, std::filesystem::path const& root) {
-  std::vector<std::string> places = {"annotations_detectron2/" + benchmark + "_val"};
-  if (benchmark == "ade847") places = {"annotations_detectron2/validation"};
-  for (auto const& place : places)
-    for (char const* above : {"", "VOCdevkit/VOC2010", "VOC2010", "ADE20K_2021_17_01"})
-      if (std::filesystem::is_directory(root / above / place)) return true;
-  return false;
+/// Takes the pictures of a benchmark that was found.
+template <class Found>
+void take(Found found, std::string const& kind, LabelledPictures& pictures) {
+  auto const shared = std::make_shared<Found const>(std::move(found));
+  for (std::size_t i = 0; i < shared->size(); ++i) pictures.names.push_back(shared->name(i));
+  pictures.load = [shared](std::size_t i) { return shared->load(i); };
+  pictures.kind = kind;
 }
 
-/// The pictures of a benchmark with the labels as they are published; nothing if they are not there.
-std::shared_ptr<PublishedBenchmark const> open_published(std::string const& benchmark,
-                                                         std::filesystem::path const& root,
-                                                         ImageOptions const& options) {
-  if (has_prepared_labels(benchmark, root)) return nullptr;
-  auto found = PublishedBenchmark::find(benchmark, root, options);
-  return found ? std::make_shared<PublishedBenchmark const>(std::move(*found)) : nullptr;
+/// Takes the pictures of a benchmark from where detectron2's users have them: prepared labels, else the published ones.
+bool take_benchmark(LabelledPicturesOptions const& options, std::filesystem::path const& root,
+                    LabelledPictures& pictures) {
+  if (auto prepared = PreparedBenchmark::find(options.benchmark, root, options.image)) {
+    take(std::move(*prepared), options.benchmark + " one label file per picture", pictures);
+    return true;
+  }
+  if (auto published = PublishedBenchmark::find(options.benchmark, root, options.image)) {
+    take(std::move(*published), options.benchmark + " as published", pictures);
+    return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -102,12 +107,7 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
     if (datasets == nullptr) throw UsageError("--data or the variable DETECTRON2_DATASETS must name the data set");
     data = datasets;
   }
-  if (auto const published = open_published(options.benchmark, data, options.image)) {
-    for (std::size_t i = 0; i < published->size(); ++i) pictures.names.push_back(published->name(i));
-    pictures.load = [published](std::size_t i) { return published->load(i); };
-    pictures.kind = options.benchmark + " as published";
-    return pictures;
-  }
+  if (take_benchmark(options, data, pictures)) return pictures;
   auto const folder = std::make_shared<SegmentationFolder>(open(data, layout_of(options.layout), class_names));
   if (pictures.classes.empty())
     pictures.classes = folder->class_names().empty() ? parse_classes(std::string(folder->benchmark()))

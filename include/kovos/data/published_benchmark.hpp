@@ -17,6 +17,7 @@
 #include "kovos/core/quote.hpp"
 #include "kovos/data/ade20k_full.hpp"
 #include "kovos/data/folder_layout.hpp"
+#include "kovos/data/name_list.hpp"
 #include "kovos/data/pascal_context.hpp"
 #include "kovos/data/sample.hpp"
 #include "kovos/io/file.hpp"
@@ -105,16 +106,7 @@ class PublishedBenchmark {
     auto const list = root / "pascalcontext_val.txt";
     require<DataError>(detail::is_file(list), detail::shown(list),
                        " is missing: it names the pictures that are scored, one per line; CAT-Seg has it in datasets/");
-    auto const bytes = read_file(list, std::size_t{16} << 20);
-    std::string_view text(reinterpret_cast<char const*>(bytes.data()), bytes.size());
-    while (!text.empty()) {
-      auto const end = std::min(text.find('\n'), text.size());
-      auto line = text.substr(0, end);
-      text.remove_prefix(std::min(end + 1, text.size()));
-      constexpr std::string_view blanks = " \t\r\v\f";
-      auto const first = line.find_first_not_of(blanks);
-      if (first == line.npos) continue;
-      std::string const id(line.substr(first, line.find_last_not_of(blanks) - first + 1));
+    for (auto const& id : detail::read_name_list(list)) {
       pictures_.push_back({root / "JPEGImages" / (id + ".jpg"), root / "trainval" / (id + ".mat"), id});
     }
     check(list);
@@ -151,18 +143,7 @@ class PublishedBenchmark {
   void check(std::filesystem::path const& source) const {
     require<DataError>(!pictures_.empty(), detail::shown(source), " names no picture",
                        kind_ == Kind::ade20k ? ": expected files ADE_val_*.jpg in it or below" : "");
-    std::size_t missing = 0;
-    std::filesystem::path first;
-    for (auto const& picture : pictures_) {
-      for (auto const* file : {&picture.image, &picture.labels}) {
-        if (detail::is_file(*file)) continue;
-        if (missing++ == 0) first = *file;
-      }
-    }
-    if (missing == 0) return;
-    auto const others = missing == 1 ? std::string() : " and " + std::to_string(missing - 1) + " other files";
-    fail<DataError>(detail::shown(first), others, " of the ", pictures_.size(), " pictures in ", detail::shown(source),
-                    missing == 1 ? " is" : " are", " missing: unpack the data set again");
+    detail::require_files(pictures_, source);
   }
 
   Kind kind_ = Kind::context_459;
