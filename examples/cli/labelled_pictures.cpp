@@ -9,6 +9,8 @@
 
 #include "command.hpp"
 #include "kovos/data/dataset.hpp"
+#include "kovos/data/prepared_benchmark.hpp"
+#include "kovos/data/published_benchmark.hpp"
 #include "kovos/data/scenes.hpp"
 #include "pictures.hpp"
 
@@ -56,6 +58,29 @@ SegmentationFolder open(std::string const& root, FolderLayout layout, std::vecto
   return SegmentationFolder(root, options);
 }
 
+/// Takes the pictures of a benchmark that was found.
+template <class Found>
+void take(Found found, std::string const& kind, LabelledPictures& pictures) {
+  auto const shared = std::make_shared<Found const>(std::move(found));
+  for (std::size_t i = 0; i < shared->size(); ++i) pictures.names.push_back(shared->name(i));
+  pictures.load = [shared](std::size_t i) { return shared->load(i); };
+  pictures.kind = kind;
+}
+
+/// Takes the pictures of a benchmark from where detectron2's users have them: prepared labels, else the published ones.
+bool take_benchmark(LabelledPicturesOptions const& options, std::filesystem::path const& root,
+                    LabelledPictures& pictures) {
+  if (auto prepared = PreparedBenchmark::find(options.benchmark, root, options.image)) {
+    take(std::move(*prepared), options.benchmark + " one label file per picture", pictures);
+    return true;
+  }
+  if (auto published = PublishedBenchmark::find(options.benchmark, root, options.image)) {
+    take(std::move(*published), options.benchmark + " as published", pictures);
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::vector<std::string> LabelledPictures::scored_names() const {
@@ -84,6 +109,7 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
     if (datasets == nullptr) throw UsageError("--data or the variable DETECTRON2_DATASETS must name the data set");
     data = datasets;
   }
+  if (take_benchmark(options, data, pictures)) return pictures;
   auto const folder =
       std::make_shared<SegmentationFolder>(open(data, layout_of(options.layout), class_names, options.image));
   if (pictures.classes.empty())

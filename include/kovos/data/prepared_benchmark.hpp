@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "kovos/core/error.hpp"
+#include "kovos/core/label_map.hpp"
+#include "kovos/data/folder_layout.hpp"
+#include "kovos/data/name_list.hpp"
+#include "kovos/data/sample.hpp"
+#include "kovos/io/file.hpp"
+#include "kovos/io/image.hpp"
+#include "kovos/io/image_options.hpp"
+#include "kovos/io/label_file.hpp"
+
+namespace kovos {
+
+namespace detail {
+
+/// What the values of the label files of a benchmark mean.
+enum class PreparedValues : std::uint8_t {
+  classes,         ///< the class; 255 (fewer than 255 classes) and 65535 are none
+  context_459,     ///< the class; 459, which the benchmark registers, and 65535 are none
+  voc,             ///< k is class k - 1; 0 (background) and 255 (borders) are none
+  voc_background,  ///< k is class k - 1, 0 is class 20; 255 is none
+};
+
+/// Where a benchmark has one label file per picture. Paths are below the data set's folder.
+struct PreparedForm {
+  std::string_view benchmark, folder, images, labels, label_ending;
+  std::string_view list;  // names of the pictures; empty: all that have a label
+  PreparedValues values;
+  std::size_t classes;
+};
+
+/// Of one benchmark the first form that is there counts: what the authors' scripts wrote comes before what is
+/// published.
+inline constexpr PreparedForm prepared_forms[] = {
+    {"ade847", "ADE20K_2021_17_01", "images_detectron2/validation", "annotations_detectron2/validation", ".tif", "",
+     PreparedValues::classes, 847},
+    {"pc459", "VOCdevkit/VOC2010", "JPEGImages", "annotations_detectron2/pc459_val", ".tif", "",
+     PreparedValues::context_459, 459},
+    {"pc59", "VOCdevkit/VOC2010", "JPEGImages", "annotations_detectron2/pc59_val", ".png", "", PreparedValues::classes,
+     59},
+    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", "annotations_detectron2/val", ".png", "", PreparedValues::classes, 20},
+    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", "annotations_detectron2_bg/val", ".png", "", PreparedValues::classes,
+     21},
+    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClassAug", ".png", "ImageSets/Segmentation/val.txt",
+     PreparedValues::voc, 20},
+    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClassAug", ".png", "ImageSets/Segmentation/val.txt",
+     PreparedValues::voc_background, 21},
+    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
+     PreparedValues::voc, 20},
+    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
+     PreparedValues::voc_background, 21},
+};
+
+/// The class of a value; nothing if the value has no meaning.
+inline std::optional<std::uint16_t> prepared_class(std::uint16_t value, PreparedForm const& form) {
+  std::uint16_t const none = LabelMap::unknown;
+  switch (form.values) {
+    case PreparedValues::classes:
+      if (value < form.classes) return value;
+      return value == none || (value == 255 && form.classes < 255) ? std::optional(none) : std::nullopt;
+    case PreparedValues::context_459:
+      if (value < form.classes) return value;
+      return value == none || value == form.classes ? std::optional(none) : std::nullopt;
+    case PreparedValues::voc:
+    case PreparedValues::voc_background:
+      if (value == 255) return none;
+      if (value == 0) return form.values == PreparedValues::voc ? none : std::uint16_t{20};
+      return value <= 20 ? std::optional(static_cast<std::uint16_t>(value - 1)) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+}  // namespace detail
+
+/// The validation pictures of a benchmark that has one label file per picture, in the folders where detectron2's users
+/// have them: ade847, pc459, pc59, voc20 and voc20b as CAT-Seg's scripts prepare them, and the two of PASCAL VOC as
+/// published.
+class PreparedBenchmark {
+ public:
+  /// The benchmark in its folder `root`, or in the place that it has below a folder of data sets; nothing if its labels
+  /// are not there or it is none of these. No picture is read yet. Throws DataError if a part of it is missing,
+  /// FileError if a folder or list cannot be read.
+  static std::optional<PreparedBenchmark> find(std::string_view name, std::filesystem::path const& root,
+                                               ImageOptions options = {}) {
+    for (auto const& form : detail::prepared_forms) {
+      if (form.benchmark != name) continue;
+      auto const own = form.folder.substr(form.folder.find('/') + 1);  // also without VOCdevkit; the same without "/"
+      for (auto const place : {std::string_view(), form.folder, own}) {
+        auto const folder = root / place;
+        if (detail::is_folder(folder / form.labels)) return PreparedBenchmark(form, folder, options);
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::size_t size() const { return pictures_.size(); }
+  /// The file's name without folder and extension.
+  std::string const& name(std::size_t i) const { return pictures_.at(i).name; }
+  std::filesystem::path const& image_path(std::size_t i) const { return pictures_.at(i).image; }
+  std::filesystem::path const& label_path(std::size_t i) const { return pictures_.at(i).labels; }
+
+  /// Reads one sample. Throws FileError or ImageError if a file cannot be read, DataError if picture and labels differ
+  /// in size or a label has no meaning in the benchmark. May be called from several threads.
+  SegmentationSample load(std::size_t i) const {
+    auto const& picture = pictures_.at(i);
+    auto file = read_label_file(picture.labels);
+    SegmentationSample sample{
+        read_image(picture.image, options_), {file.height, file.width, std::move(file.values)}, picture.name};
+    require<DataError>(sample.image.height == sample.labels.height && sample.image.width == sample.labels.width,
+                       detail::shown(picture.image), " is ", sample.image.height, " x ", sample.image.width,
+                       " and its label ", detail::shown(picture.labels), " is ", sample.labels.height, " x ",
+                       sample.labels.width, " (height x width): expected the same size");
+    for (std::size_t k = 0; k < sample.labels.labels.size(); ++k) {
+      auto& label = sample.labels.labels[k];
+      auto const found = detail::prepared_class(label, *form_);
+      require<DataError>(found.has_value(), detail::shown(picture.labels), " has the value ", label, " at row ",
+                         k / sample.labels.width, ", column ", k % sample.labels.width,
+                         ", which means nothing in the benchmark ", form_->benchmark, " of ", form_->classes,
+                         " classes: prepare the labels again");
+      label = *found;
+    }
+    return sample;
+  }
+
+ private:
+  struct Picture {
+    std::filesystem::path image, labels;
+    std::string name;
+  };
+
+  PreparedBenchmark(detail::PreparedForm const& form, std::filesystem::path const& folder, ImageOptions options)
+      : form_(&form), options_(options) {
+    auto const labels = folder / form.labels;
+    std::vector<std::string> names;
+    auto const source = form.list.empty() ? labels : folder / form.list;
+    if (form.list.empty()) {
+      for (auto const& path : detail::listed(labels))
+        if (path.extension() == form.label_ending) names.push_back(path.stem().string());
+    } else {
+      require<DataError>(detail::is_file(source), detail::shown(source),
+                         " is missing: it names the pictures that are scored, one per line");
+      names = detail::read_name_list(source);
+    }
+    std::sort(names.begin(), names.end());
+    for (auto& name : names) {
+      pictures_.push_back(
+          {folder / form.images / (name + ".jpg"), labels / (name + std::string(form.label_ending)), name});
+    }
+    require<DataError>(!pictures_.empty(), detail::shown(source), " names no picture: expected ",
+                       form.list.empty() ? "files that end in " : "one per line",
+                       form.list.empty() ? form.label_ending : "");
+    detail::require_files(pictures_, source);
+  }
+
+  detail::PreparedForm const* form_;
+  ImageOptions options_;
+  std::vector<Picture> pictures_;
+};
+
+}  // namespace kovos
