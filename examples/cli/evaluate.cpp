@@ -38,8 +38,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Arguments {
-  std::string model, data, benchmark, layout = "automatic", predictions, templates = "single", window = "whole",
-                                      vocabulary, output, partial, absent_classes, precision = "fp32";
+  std::string model, data, benchmark, layout = "automatic", predictions, templates = "single", window, vocabulary,
+                                      output, partial, absent_classes, precision = "fp32";
   std::vector<std::string> merge;
   std::size_t pictures = 0;
   SegmentOptions less_work;
@@ -391,8 +391,10 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
                       "Score the label files of this folder, by picture name, instead of a model");
   command->add_option("--pictures", a->pictures, "Only the first of them");
   command->add_option("--templates", a->templates, "Prompt template set")->capture_default_str();
-  command->add_option("--window", a->window, "How the picture is shown to the network")
-      ->capture_default_str()
+  command
+      ->add_option("--window", a->window,
+                   "How the picture is shown to the network (default: sliding for --benchmark, as the authors do, else "
+                   "whole)")
       ->check(CLI::IsMember({"whole", "sliding"}));
   command
       ->add_option("--precision", a->precision,
@@ -421,6 +423,7 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
   add_machine_options(*command, machine);
   command->callback([a, &action] {
     if (a->data.empty() && a->benchmark.empty()) a->data = "scenes";
+    if (a->window.empty()) a->window = a->benchmark.empty() ? "whole" : "sliding";
     action = [a] { return run(*a); };
   });
 }
