@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kovos/data/prepared_benchmark.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data_room/support.hpp"
+#include "kovos/io/image.hpp"
+
+using namespace kovos;
+using test::contains;
+using test::message_of;
+using test::TemporaryFolder;
+using Labels = std::vector<std::uint16_t>;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint16_t unknown = LabelMap::unknown;
+
+/// A picture whose content is a PNG whatever its name says.
+void put_picture(fs::path const& path, std::size_t width) {
+  fs::create_directories(path.parent_path());
+  write_png(path.string() + ".png", Image{1, width, std::vector<std::uint8_t>(width * 3, 9)});
+  fs::rename(path.string() + ".png", path);
+}
+
+void put_labels(fs::path const& path, Labels const& values, int bits = 8) {
+  fs::create_directories(path.parent_path());
+  write_png_labels(path.string() + ".png", LabelMap{1, values.size(), values}, bits);
+  fs::rename(path.string() + ".png", path);
+}
+
+void put_text(fs::path const& path, std::string const& text) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+std::string refusal(std::string_view name, fs::path const& root) {
+  return message_of<DataError>([&] {
+    auto const data = PreparedBenchmark::find(name, root);
+    if (data) (void)data->load(0);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("prepared labels of PASCAL Context and ADE20K: those with a label are the pictures") {
+  TemporaryFolder const folder;
+  auto const root = folder.path() / "VOCdevkit/VOC2010";
+  for (auto const* name : {"a", "b.c", "not_scored"})
+    put_picture(root / "JPEGImages" / (std::string(name) + ".jpg"), 4);
+  put_labels(root / "annotations_detectron2/pc59_val/b.c.png", {0, 58, unknown, 3});
+  put_labels(root / "annotations_detectron2/pc59_val/a.png", {1, 1, 1, 1});
+  // The content tells that these are PNG, so that they can be made here.
+  put_labels(root / "annotations_detectron2/pc459_val/a.tif", {0, 458, 459, unknown}, 16);
+  for (auto const& where : {root, root.parent_path(), folder.path()}) {
+    auto const data = PreparedBenchmark::find("pc59", where);
+    REQUIRE(data);
+    REQUIRE(data->size() == 2);
+    CHECK(data->name(1) == "b.c");
+    CHECK(data->load(1).labels.labels == Labels{0, 58, unknown, 3});
+    auto const many = PreparedBenchmark::find("pc459", where);
+    REQUIRE(many);
+    CHECK(many->load(0).labels.labels == Labels{0, 458, unknown, unknown});
+    CHECK(!PreparedBenchmark::find("ade847", where));
+    CHECK(!PreparedBenchmark::find("voc20", where));
+  }
+  auto const ade = folder.path() / "ADE20K_2021_17_01";
+  put_picture(ade / "images_detectron2/validation/ADE_val_00000001.jpg", 3);
+  put_labels(ade / "annotations_detectron2/validation/ADE_val_00000001.tif", {0, 846, unknown}, 16);
+  CHECK(PreparedBenchmark::find("ade847", folder.path())->load(0).labels.labels == Labels{0, 846, unknown});
+}
+
+TEST_CASE("values without a meaning are refused with file and pixel") {
+  TemporaryFolder const folder;
+  auto const labels = folder.path() / "annotations_detectron2";
+  put_picture(folder.path() / "JPEGImages/a.jpg", 2);
+  put_picture(folder.path() / "images_detectron2/validation/a.jpg", 2);
+  put_labels(labels / "pc59_val/a.png", {0, 59});
+  CHECK(
+      contains(refusal("pc59", folder.path()), "a.png' has the value 59 at row 0, column 1, which means nothing in "));
+  put_labels(labels / "pc459_val/a.tif", {0, 460}, 16);
+  CHECK(contains(refusal("pc459", folder.path()), "has the value 460"));
+  // detectron2's evaluator drops 847 without a word.
+  put_labels(labels / "validation/a.tif", {0, 847}, 16);
+  CHECK(contains(refusal("ade847", folder.path()), "has the value 847"));
+  put_labels(labels / "val/a.png", {0, 20});
+  CHECK(contains(refusal("voc20", folder.path()), "has the value 20"));
+  put_labels(labels / "val/a.png", {0, 20, 1});
+  CHECK(contains(refusal("voc20", folder.path()), "a.jpg' is 1 x 2 and its label "));
+}
+
+TEST_CASE("PASCAL VOC, prepared and as published") {
+  TemporaryFolder const folder;
+  auto const root = folder.path() / "VOC2012";
+  for (auto const* name : {"a", "b", "other"}) put_picture(root / "JPEGImages" / (std::string(name) + ".jpg"), 4);
+  CHECK(!PreparedBenchmark::find("voc20", folder.path()));
+  put_labels(root / "SegmentationClass/b.png", {0, 7, 7, 7});
+  put_labels(root / "SegmentationClass/a.png", {5, 5, 5, 5});
+  CHECK(contains(refusal("voc20", folder.path()), "val.txt' is missing: it names the pictures"));
+  put_text(root / "ImageSets/Segmentation/val.txt", "");
+  CHECK(contains(refusal("voc20", folder.path()), "val.txt' names no picture"));
+  put_text(root / "ImageSets/Segmentation/val.txt", "b\na\n");
+  CHECK(PreparedBenchmark::find("voc20", folder.path())->load(1).labels.labels == Labels{unknown, 6, 6, 6});
+
+  put_labels(root / "SegmentationClassAug/b.png", {0, 1, 20, unknown});
+  CHECK(contains(refusal("voc20", folder.path()), "a.png' of the 2 pictures in "));
+  put_labels(root / "SegmentationClassAug/a.png", {0, 0, 0, 21});
+  CHECK(PreparedBenchmark::find("voc20", folder.path())->load(1).labels.labels == Labels{unknown, 0, 19, unknown});
+  CHECK(PreparedBenchmark::find("voc20b", folder.path())->load(1).labels.labels == Labels{20, 0, 19, unknown});
+  CHECK(contains(refusal("voc20b", folder.path()), "a.png' has the value 21 at row 0, column 3"));
+
+  put_labels(root / "annotations_detectron2/val/a.png", {0, 19, 2, unknown});
+  put_labels(root / "annotations_detectron2_bg/val/a.png", {20, 19, 2, unknown});
+  CHECK(PreparedBenchmark::find("voc20", folder.path())->size() == 1);
+  CHECK(PreparedBenchmark::find("voc20", folder.path())->load(0).labels.labels == Labels{0, 19, 2, unknown});
+  CHECK(PreparedBenchmark::find("voc20b", folder.path())->load(0).labels.labels == Labels{20, 19, 2, unknown});
+}
