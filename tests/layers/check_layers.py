@@ -38,6 +38,7 @@ LIBRARIES = {
     "png.h": {"io/png.hpp"},
     "jpeglib.h": {"io/jpeg.hpp"},
     "jerror.h": {"io/jpeg.hpp"},
+    "tiffio.h": {"io/detail/tiff_handle.hpp"},
     "utf8proc.h": {"text", "segmentation/legend_font.hpp"},
     "fcntl.h": {"io/file.hpp"},
     "unistd.h": {"io/file.hpp", "kernels/engine/amx_available.hpp"},
