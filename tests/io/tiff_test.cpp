@@ -20,6 +20,8 @@
 
 #include "kovos/core/label_map.hpp"
 #include "kovos/io/file.hpp"
+#include "kovos/io/image.hpp"
+#include "kovos/io/label_file.hpp"
 #include "kovos/io/safetensors.hpp"
 #include "kovos/io/tiff.hpp"
 
@@ -146,16 +148,17 @@ TEST_CASE("label TIFFs have Pillow's values") {
   CHECK(one.values[3 * 37 + 5] == 255);
 }
 
-TEST_CASE("a label TIFF is turned as Pillow turns it") {
-  // Pillow 13.0 applies the orientation of a TIFF when it loads it, np.asarray included; that of PNG and JPEG it does
-  // not.
-  auto const upright = detail::decode_tiff_labels(data() / "grey.tif");
-  auto bytes = file("orientation6.tif");
-  auto const turned_picture = detail::decode_tiff(bytes, "x");
-  auto const as_stored = detail::decode_tiff(bytes, "x", {BitDepth::saturate, false});
-  CHECK(turned_picture.height == as_stored.width);
+TEST_CASE(
+    "the orientation is applied unless the options say otherwise; to labels too, as Pillow 13.0 does for TIFF alone") {
+  auto const turned = detail::decode_tiff(file("orientation6.tif"), "x");
+  auto const as_stored = detail::decode_tiff(file("orientation6.tif"), "x", {BitDepth::saturate, false});
+  CHECK(turned.height == as_stored.width);
   CHECK(as_stored.pixels == detail::decode_tiff(file("rgb.tif"), "x").pixels);
-  CHECK(upright.height == 21);
+  auto const upright = read_label_file(data() / "grey.tif"),
+             on_its_side = read_label_file(data() / "grey_orientation6.tif");
+  REQUIRE(on_its_side.height == upright.width);
+  CHECK(on_its_side.values[0] == upright.values[20 * 37]);
+  CHECK(read_image(data() / "orientation6.tif").pixels == turned.pixels);
 }
 
 TEST_CASE("any window in any bands is that part of the whole") {

@@ -101,6 +101,7 @@ def main():
     write("palette.tif", labels8, photometric="palette", colormap=colormap, compression="zlib")
     for orientation in range(2, 9):
         write(f"orientation{orientation}.tif", rgb, extratags=[(274, 3, 1, orientation, True)])
+    write("grey_orientation6.tif", labels8, extratags=[(274, 3, 1, 6, True)])
     small = random.integers(0, 16, (H, W), dtype=np.uint8)
     for bits in (1, 2, 4):
         files[f"grey_{bits}bit.tif"] = packed(small % 2**bits, bits, 1)
