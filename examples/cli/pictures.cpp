@@ -70,10 +70,10 @@ std::vector<Picture> find_pictures(std::vector<std::string> const& arguments) {
   return pictures;
 }
 
-Image load(Picture const& picture) {
-  if (!picture.is_standard_input()) return read_image(picture.path);
+Image load(Picture const& picture, ImageOptions options) {
+  if (!picture.is_standard_input()) return read_image(picture.path, options);
   std::vector<char> const bytes{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-  return decode_image(std::as_bytes(std::span(bytes)), "standard input");
+  return decode_image(std::as_bytes(std::span(bytes)), "standard input", options);
 }
 
 }  // namespace kovos::cli

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kovos/core/image.hpp"
+#include "kovos/io/image_options.hpp"
 
 namespace kovos::cli {
 
@@ -23,6 +24,6 @@ struct Picture {
 std::vector<Picture> find_pictures(std::vector<std::string> const& arguments);
 
 /// Decodes a picture. Throws FileError or ImageError.
-Image load(Picture const& picture);
+Image load(Picture const& picture, ImageOptions options = {});
 
 }  // namespace kovos::cli

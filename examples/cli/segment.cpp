@@ -25,6 +25,7 @@
 #include "model.hpp"
 #include "pictures.hpp"
 #include "progress.hpp"
+#include "segment_native.hpp"
 
 namespace kovos::cli {
 
@@ -36,6 +37,7 @@ struct Options {
   std::optional<float> unknown;
   std::size_t background_from = 0;
   SegmentOptions less_work;
+  NativeOptions native;
   bool scores = false;
   bool json = false;
 };
@@ -45,6 +47,20 @@ template <class F>
 auto in_region(char const* name, F const& f) {
   Kokkos::Profiling::ScopedRegion const region(name);
   return f();
+}
+
+/// What the JSON of every picture says alike.
+ResultRecord common_record(Options const& o, AnyModel<> const& model) {
+  ResultRecord record;
+  record.model = o.model;
+  record.preset = model.preset();
+  record.precision = o.precision;
+  record.window = o.window;
+  record.templates = o.templates;
+  record.engine = engine_name(model.context());
+  if (o.unknown) record.unknown_threshold = static_cast<double>(*o.unknown);
+  record.threads = static_cast<std::size_t>(model.context().exec().concurrency());
+  return record;
 }
 
 /// Writes the files of one picture. Whatever fails leaves none of the later ones and no partial file.
@@ -59,23 +75,15 @@ nlohmann::ordered_json write_results(Options const& o, Picture const& picture, I
     std::size_t const shape[] = {s.extent(0), s.extent(1), s.extent(2)};
     write_npy(file(".scores.npy"), DType::f32, shape, std::as_bytes(std::span(s.data(), s.size())));
   }
-  ResultRecord record;
+  ResultRecord record = common_record(o, model);
   record.image = picture.path.string();
-  record.model = o.model;
-  record.preset = model.preset();
-  record.precision = o.precision;
-  record.window = o.window;
-  record.templates = o.templates;
-  record.engine = engine_name(model.context());
   record.height = result.labels.height;
   record.width = result.labels.width;
   record.names = result.names;
   record.area = result.area;
   record.mean_confidence = result.mean_confidence;
   record.unknown_area = result.unknown_area;
-  if (o.unknown) record.unknown_threshold = static_cast<double>(*o.unknown);
   record.stage_seconds = result.times.stages();
-  record.threads = static_cast<std::size_t>(model.context().exec().concurrency());
   auto json = to_json(record);
   write_json(file(".json"), json);
   return json;
@@ -83,6 +91,10 @@ nlohmann::ordered_json write_results(Options const& o, Picture const& picture, I
 
 int run(Options const& o) {
   // Everything that can be wrong with the command is found before anything is computed or written.
+  check_native_options(o.native, o.window == "native");
+  if (o.window == "native" && o.scores)
+    throw UsageError(
+        "--scores of a picture by windows are too much for a file; leave out one of --scores and --window native");
   auto const pictures = find_pictures(o.images);
   auto const classes = parse_classes(o.classes);
   auto const templates = prompt_templates(o.templates);
@@ -109,6 +121,17 @@ int run(Options const& o) {
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     progress.show(i, pictures[i].path.string());
     try {
+      if (o.window == "native") {
+        auto const json = in_region("kovos::segment", [&] {
+          return segment_native(o.native, pictures[i], o.output, model, words, options, {}, common_record(o, model),
+                                [&](std::size_t finished, std::size_t all) {
+                                  progress.show(i, pictures[i].path.string() + ": window " + std::to_string(finished) +
+                                                       " of " + std::to_string(all));
+                                });
+        });
+        if (o.json) std::printf("%s\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+        continue;
+      }
       auto const image = in_region("kovos::read picture", [&] { return load(pictures[i]); });
       auto const result = in_region("kovos::segment", [&] { return model.segment(image, words, options); });
       auto const json =
@@ -141,7 +164,8 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
       ->check(CLI::IsMember({"single", "photo", "imagenet", "imagenet_select", "vild", "fc_clip"}));
   command->add_option("--window", o->window, "How the picture is shown to the network")
       ->capture_default_str()
-      ->check(CLI::IsMember({"whole", "sliding"}));
+      ->check(CLI::IsMember({"whole", "sliding", "native"}));
+  add_native_options(*command, o->native);
   command
       ->add_option("--precision", o->precision,
                    "bf16: the image encoder's weights and all products, where the machine has them")
