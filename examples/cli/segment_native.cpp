@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
@@ -68,10 +69,22 @@ PictureParts parts_of(std::shared_ptr<TiffReader> const& reader, NativeOptions c
   std::optional<ValueRange> range;
   if (!native.range.empty()) range = ValueRange{native.range[0], native.range[1]};
   (void)as_rgb(*reader, reader->read(0, 0, 1, 1, bands), options, range);  // says at once what cannot be
-  return {layout.height, layout.width,
-          [reader, bands, options, range](std::size_t top, std::size_t left, std::size_t height, std::size_t width) {
-            return as_rgb(*reader, reader->read(top, left, height, width, bands), options, range);
-          }};
+  PictureParts parts{
+      layout.height, layout.width,
+      [reader, bands, options, range](std::size_t top, std::size_t left, std::size_t height, std::size_t width) {
+        return as_rgb(*reader, reader->read(top, left, height, width, bands), options, range);
+      }};
+  if (auto const empty = reader->no_data())
+    parts.no_data = [reader, bands, empty](std::size_t top, std::size_t left, std::size_t height, std::size_t width) {
+      auto const window = reader->read(top, left, height, width, bands);
+      std::vector<std::uint8_t> result(height * width, 1);
+      for (std::size_t i = 0; i < result.size() * bands.size(); ++i) {
+        double const value = window.number(i);
+        if (value != *empty && !(std::isnan(value) && std::isnan(*empty))) result[i / bands.size()] = 0;
+      }
+      return result;
+    };
+  return parts;
 }
 
 std::vector<std::uint8_t> palette_of(std::size_t classes) {

@@ -95,6 +95,7 @@ TEST_CASE("TIFFs of every kind hold the samples that were written, and become Pi
   for (auto const& [key, tensor] : expected.tensors) {
     CAPTURE(key);
     std::string const name = key.substr(key.find('/') + 1);
+    if (name == "rgb_zstd.tif" && !TIFFIsCODECConfigured(COMPRESSION_ZSTD)) continue;
     if (key.starts_with("samples/")) {
       ++samples;
       TiffReader reader(data() / name);
@@ -206,9 +207,9 @@ TEST_CASE("what a TIFF is, and where on earth") {
   CHECK(earth.georeference().tiepoints == std::vector<double>{0, 0, 0, 399960, 5900040, 0});
   CHECK(earth.georeference().keys.size() == 16);
   CHECK(earth.georeference().keys.back() == 32632);
-  CHECK(earth.no_data() == "0");
+  CHECK(earth.no_data() == 0.0);
   CHECK(big.georeference().empty());
-  CHECK(big.no_data().empty());
+  CHECK(!big.no_data());
 }
 
 TEST_CASE("16 bits by the whole range, by a range of values, and of five bands the first three") {
@@ -331,7 +332,7 @@ TEST_CASE("label TIFFs come back as written, tile by tile in any order, with the
     CHECK(reader.layout().tiled);
     CHECK(reader.layout().bits == bits);
     CHECK(!reader.layout().big);
-    CHECK(reader.no_data() == (bits == 8 ? "255" : "65535"));
+    CHECK(reader.no_data() == (bits == 8 ? 255.0 : 65535.0));
     CHECK(reader.georeference().pixel_scale == earth.georeference().pixel_scale);
     CHECK(reader.georeference().tiepoints == earth.georeference().tiepoints);
     CHECK(reader.georeference().keys == earth.georeference().keys);

@@ -254,6 +254,44 @@ TEST_CASE("unknown and background are decided on the averaged scores") {
   CHECK(got.told.mean_confidence[0] * got.told.area[0] * 50 * 44 == doctest::Approx(sum).epsilon(1e-5));
 }
 
+TEST_CASE("pixels without data are unknown and count for no class") {
+  FakeModel const model;
+  FakeWords const words{{"a", "b"}};
+  auto const image = made_picture(40, 36);
+  auto const empty = [](std::size_t y, std::size_t x) { return y + x < 30; };
+  NativeWindows native;
+  native.window = native.block = 16;
+  auto const plain = run(model, image, words, native);
+  LabelMap labels{40, 36, std::vector<std::uint16_t>(40 * 36)};
+  auto const told =
+      segment_native(model,
+                     PictureParts{40, 36,
+                                  [&](std::size_t top, std::size_t left, std::size_t height, std::size_t width) {
+                                    return part_of(image, top, left, height, width);
+                                  },
+                                  [&](std::size_t top, std::size_t left, std::size_t height, std::size_t width) {
+                                    std::vector<std::uint8_t> result;
+                                    for (std::size_t i = 0; i < height * width; ++i)
+                                      result.push_back(empty(top + i / width, left + i % width));
+                                    return result;
+                                  }},
+                     words, {}, native, [&](std::size_t top, std::size_t left, LabelMap const& block) {
+                       for (std::size_t y = 0; y < block.height; ++y)
+                         for (std::size_t x = 0; x < block.width; ++x) labels(top + y, left + x) = block(y, x);
+                     });
+  std::size_t wrong = 0, count[2] = {}, without = 0;
+  for (std::size_t y = 0; y < 40; ++y)
+    for (std::size_t x = 0; x < 36; ++x) {
+      auto const want = empty(y, x) ? LabelMap::unknown : plain.labels(y, x);
+      wrong += labels(y, x) != want;
+      if (empty(y, x)) ++without;
+      else ++count[want];
+    }
+  CHECK(wrong == 0);
+  CHECK(told.unknown_area == doctest::Approx(static_cast<double>(without) / 1440));
+  for (std::size_t t = 0; t < 2; ++t) CHECK(told.area[t] == doctest::Approx(static_cast<double>(count[t]) / 1440));
+}
+
 TEST_CASE("impossible windows are refused before anything is read") {
   FakeModel const model;
   FakeWords const words{{"a"}};

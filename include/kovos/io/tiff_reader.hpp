@@ -5,12 +5,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <list>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -116,8 +118,8 @@ class TiffReader {
 
   TiffLayout const& layout() const { return layout_; }
   Georeference const& georeference() const { return georeference_; }
-  /// GDAL's tag: the value that means "no data", as text; empty if there is none.
-  std::string const& no_data() const { return no_data_; }
+  /// GDAL's tag: the value that means "no data"; none if there is no such tag, or no number in it.
+  std::optional<double> no_data() const { return no_data_; }
   /// Of TiffColor::palette: RGB triples. libtiff's 16-bit entries by their high byte, as Pillow has them.
   std::vector<std::uint8_t> const& palette() const { return palette_; }
   std::string const& name() const { return name_; }
@@ -201,7 +203,10 @@ class TiffReader {
     georeference_.keys = numbers<std::uint16_t>(34735, TIFF_SHORT);
     georeference_.key_doubles = numbers<double>(34736, TIFF_DOUBLE);
     georeference_.key_text = text(34737);
-    no_data_ = text(42113);
+    auto const empty = text(42113);
+    char* end = nullptr;
+    double const value = std::strtod(empty.c_str(), &end);
+    if (end != empty.c_str()) no_data_ = value;
   }
 
   /// What libtiff said, without the file's name before it, which is ours to say.
@@ -454,7 +459,7 @@ class TiffReader {
   std::unique_ptr<detail::TiffHandle> handle_;
   TiffLayout layout_;
   Georeference georeference_;
-  std::string no_data_;
+  std::optional<double> no_data_;
   std::vector<std::uint8_t> palette_;
   std::size_t stride_ = 0;         // bytes of a row of a chunk
   std::uint64_t most_shrunk_ = 0;  // how many times smaller stored data can be; 0: not known

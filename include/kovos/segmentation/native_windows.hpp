@@ -29,6 +29,9 @@ struct PictureParts {
   std::size_t height = 0, width = 0;  // pixels
   /// The pixels [top, top + height) x [left, left + width), always inside the picture.
   std::function<Image(std::size_t top, std::size_t left, std::size_t height, std::size_t width)> read;
+  /// [height * width], not zero where these pixels hold no data and become LabelMap::unknown. None: all hold data.
+  std::function<std::vector<std::uint8_t>(std::size_t top, std::size_t left, std::size_t height, std::size_t width)>
+      no_data{};
 };
 
 /// How a picture is cut into windows of its own pixels.
@@ -196,6 +199,11 @@ NativeSegmentation segment_native(Model const& model, PictureParts const& pictur
                 block.confidence[at] = host_best.data()[y * width + x] * share;
               }
           }
+        if (picture.no_data) {
+          auto const empty = picture.no_data(top, left, bottom - top, right - left);
+          for (std::size_t i = 0; i < empty.size(); ++i)
+            if (empty[i]) block.labels.labels[i] = LabelMap::unknown;
+        }
         finish(block, options);
         double const size = static_cast<double>(block.labels.labels.size());
         for (std::size_t t = 0; t < block.names.size(); ++t) {
