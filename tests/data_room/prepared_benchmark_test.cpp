@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 
 #include "data_room/support.hpp"
 #include "kovos/io/image.hpp"
+#include "kovos/text/benchmark_classes.hpp"
 
 using namespace kovos;
 using test::contains;
@@ -152,4 +154,27 @@ TEST_CASE("Cityscapes, in the folders of its cities; Mapillary Vistas with its v
   CHECK(PreparedBenchmark::find("mapillary", folder.path())->load(0).labels.labels == Labels{0, 64, unknown});
   put_labels(folder.path() / "validation/v1.2/labels/x.png", {0, 64, 66});
   CHECK(contains(refusal("mapillary", folder.path()), "has the value 66"));
+}
+
+TEST_CASE("MESS: every set has a place and as many names as classes") {
+  std::size_t sets = 0;
+  for (auto const& form : detail::prepared_forms) {
+    if (!form.benchmark.starts_with("mess_")) continue;
+    CAPTURE(form.benchmark);
+    ++sets;
+    auto const* const benchmark = find_benchmark(form.benchmark);
+    REQUIRE(benchmark != nullptr);
+    auto const bars = std::count(benchmark->classes.begin(), benchmark->classes.end(), '|');
+    CHECK(static_cast<std::size_t>(bars) + 1 == form.classes);
+
+    TemporaryFolder const folder;
+    auto const last = static_cast<std::uint16_t>(form.classes - 1);
+    put_picture(folder.path() / form.folder / form.images / ("x" + std::string(form.image_ending)), 3);
+    put_labels(folder.path() / form.folder / form.labels / ("x" + std::string(form.label_ending)), {0, last, unknown});
+    auto const data = PreparedBenchmark::find(form.benchmark, folder.path());
+    REQUIRE(data);
+    CHECK(data->name(0) == "x");
+    CHECK(data->load(0).labels.labels == Labels{0, last, unknown});
+  }
+  CHECK(sets == 25);  // 22, of which one is scored as four
 }

@@ -163,6 +163,11 @@ TEST_CASE("the benchmarks' lists have the published check sums") {
   CHECK(mapillary[13].name == "Road");
   CHECK(mapillary[49].name == "Traffic Sign (Back)");
   CHECK(mapillary[64].name == "Ego Vehicle");
+  std::size_t all = 0;
+  for (auto const& benchmark : detail::mess_benchmarks) all += parse_classes(benchmark.name).size();
+  CHECK(all == 515);
+  CHECK(parse_classes("mess_suim")[7].name == "sea-floor and rocks");
+  CHECK(parse_classes("mess_dram")[11].name == "background");
   auto const ade847 = parse_classes("ade847");
   auto const all = names(ade847);
   CHECK(ade847[11].words == Words{"person"});

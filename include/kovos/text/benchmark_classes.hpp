@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
-#include <optional>
 #include <string_view>
 
-namespace kovos {
+#include "kovos/text/benchmark.hpp"
+#include "kovos/text/mess_classes.hpp"
 
-/// The classes of a public benchmark, in the order of its labels.
-struct Benchmark {
-  std::string_view name;
-  /// One per '|', each a name and, behind ", ", its synonyms. A blank at an end is the authors'.
-  std::string_view classes;
-  /// Classes from this one on only attract pixels that belong to the background.
-  std::optional<std::size_t> background_from = {};
-};
+namespace kovos {
 
 namespace detail {
 
@@ -243,10 +235,13 @@ inline constexpr Benchmark benchmarks[] = {
 
 }  // namespace detail
 
-/// The benchmark of this name (ade150, ade847, pc59, pc459, voc20, voc20b, coco171, cityscapes, mapillary);
-/// nothing if there is none.
+/// The benchmark of this name (ade150, ade847, pc59, pc459, voc20, voc20b, coco171, cityscapes, mapillary, and
+/// those of MESS such as mess_suim); nothing if there is none.
 constexpr Benchmark const* find_benchmark(std::string_view name) {
   for (auto const& benchmark : detail::benchmarks) {
+    if (benchmark.name == name) return &benchmark;
+  }
+  for (auto const& benchmark : detail::mess_benchmarks) {
     if (benchmark.name == name) return &benchmark;
   }
   return nullptr;
