@@ -163,9 +163,9 @@ TEST_CASE("the benchmarks' lists have the published check sums") {
   CHECK(mapillary[13].name == "Road");
   CHECK(mapillary[49].name == "Traffic Sign (Back)");
   CHECK(mapillary[64].name == "Ego Vehicle");
-  std::size_t all = 0;
-  for (auto const& benchmark : detail::mess_benchmarks) all += parse_classes(benchmark.name).size();
-  CHECK(all == 515);
+  std::size_t mess_names = 0;
+  for (auto const& benchmark : detail::mess_benchmarks) mess_names += parse_classes(benchmark.name).size();
+  CHECK(mess_names == 515);
   CHECK(parse_classes("mess_suim")[7].name == "sea-floor and rocks");
   CHECK(parse_classes("mess_dram")[11].name == "background");
   auto const ade847 = parse_classes("ade847");
