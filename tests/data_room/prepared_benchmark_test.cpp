@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 
 #include "data_room/support.hpp"
 #include "kovos/io/image.hpp"
+#include "kovos/text/benchmark_classes.hpp"
 
 using namespace kovos;
 using test::contains;
@@ -122,4 +124,57 @@ TEST_CASE("PASCAL VOC, prepared and as published") {
   CHECK(PreparedBenchmark::find("voc20", folder.path())->size() == 1);
   CHECK(PreparedBenchmark::find("voc20", folder.path())->load(0).labels.labels == Labels{0, 19, 2, unknown});
   CHECK(PreparedBenchmark::find("voc20b", folder.path())->load(0).labels.labels == Labels{20, 19, 2, unknown});
+}
+
+TEST_CASE("Cityscapes, in the folders of its cities; Mapillary Vistas with its value for none") {
+  TemporaryFolder const folder;
+  auto const root = folder.path() / "cityscapes";
+  fs::create_directories(root / "gtFine/val/ulm");
+  CHECK(
+      contains(refusal("cityscapes", folder.path()), "val' names no picture: expected files that end in _gtFine_lab"));
+  put_picture(root / "leftImg8bit/val/ulm/ulm_1_leftImg8bit.png", 4);
+  put_labels(root / "gtFine/val/ulm/ulm_1_gtFine_labelIds.png", {7, 33, 0, 9});
+  put_labels(root / "gtFine/val/ulm/ulm_1_gtFine_instanceIds.png", {7, 33, 0, 9});
+  for (auto const& where : {folder.path(), root}) {
+    auto const data = PreparedBenchmark::find("cityscapes", where);
+    REQUIRE(data);
+    REQUIRE(data->size() == 1);
+    CHECK(data->name(0) == "ulm_1");
+    CHECK(data->load(0).labels.labels == Labels{0, 18, unknown, unknown});
+  }
+  put_labels(root / "gtFine/val/ulm/ulm_1_gtFine_labelTrainIds.png", {1, 18, unknown, 2});
+  CHECK(PreparedBenchmark::find("cityscapes", root)->load(0).labels.labels == Labels{1, 18, unknown, 2});
+  put_labels(root / "gtFine/val/ulm/ulm_1_gtFine_labelTrainIds.png", {1, 19, 0, 2});
+  CHECK(contains(refusal("cityscapes", root), "has the value 19 at row 0, column 1"));
+  put_labels(root / "gtFine/val/ulm/ulm_2_gtFine_labelTrainIds.png", {1});
+  CHECK(contains(refusal("cityscapes", root), "ulm_2_leftImg8bit.png' of the 2 pictures in "));
+
+  put_picture(folder.path() / "validation/images/x.jpg", 3);
+  put_labels(folder.path() / "validation/v1.2/labels/x.png", {0, 64, 65});
+  CHECK(PreparedBenchmark::find("mapillary", folder.path())->load(0).labels.labels == Labels{0, 64, unknown});
+  put_labels(folder.path() / "validation/v1.2/labels/x.png", {0, 64, 66});
+  CHECK(contains(refusal("mapillary", folder.path()), "has the value 66"));
+}
+
+TEST_CASE("MESS: every set has a place and as many names as classes") {
+  std::size_t sets = 0;
+  for (auto const& form : detail::prepared_forms) {
+    if (!form.benchmark.starts_with("mess_")) continue;
+    CAPTURE(form.benchmark);
+    ++sets;
+    auto const* const benchmark = find_benchmark(form.benchmark);
+    REQUIRE(benchmark != nullptr);
+    auto const bars = std::count(benchmark->classes.begin(), benchmark->classes.end(), '|');
+    CHECK(static_cast<std::size_t>(bars) + 1 == form.classes);
+
+    TemporaryFolder const folder;
+    auto const last = static_cast<std::uint16_t>(form.classes - 1);
+    put_picture(folder.path() / form.folder / form.images / ("x" + std::string(form.image_ending)), 3);
+    put_labels(folder.path() / form.folder / form.labels / ("x" + std::string(form.label_ending)), {0, last, unknown});
+    auto const data = PreparedBenchmark::find(form.benchmark, folder.path());
+    REQUIRE(data);
+    CHECK(data->name(0) == "x");
+    CHECK(data->load(0).labels.labels == Labels{0, last, unknown});
+  }
+  CHECK(sets == 25);  // 22, of which one is scored as four
 }

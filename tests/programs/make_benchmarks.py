@@ -78,13 +78,14 @@ def picture(path, height, width):
 # ---- truth, predictions, scores -----------------------------------------------------------------------------------
 
 class Made:
-    def __init__(self, folder, names, classes, height=24, width=32, seen=None, ignored=True):
-        """Blocks of a few classes, some without one; predictions that are right for about two thirds."""
+    def __init__(self, folder, names, classes, height=24, width=32, seen=None, ignored=True, mess=False):
+        """Blocks of a few classes, some without one; predictions that are right for about two thirds. For MESS, absent
+        classes that are predicted lower the mean."""
         generator = random.Random(len(names) * 1000 + classes)
         self.root = folder / "data"
         self.names, self.classes, self.truth, self.height, self.width = names, classes, {}, height, width
         used = seen or generator.sample(range(classes), min(classes, 12)) + [0, classes - 1]
-        guesses = {}
+        guesses, guessed = {}, used + ([classes - 2] if mess else [])
         for name in names:
             rows = [[NONE] * width for _ in range(height)]
             for y in range(0, height, 4):
@@ -93,11 +94,11 @@ class Made:
                     for dy in range(4):
                         rows[y + dy][x:x + 4] = [label] * 4
             self.truth[name] = rows
-            guesses[name] = [[label if label is not NONE and generator.random() < 0.66 else generator.choice(used)
+            guesses[name] = [[label if label is not NONE and generator.random() < 0.66 else generator.choice(guessed)
                               for label in row] for row in rows]
-        self.finish(folder, guesses)
+        self.finish(folder, guesses, mess)
 
-    def finish(self, folder, guesses):
+    def finish(self, folder, guesses, mess):
         intersection, union, present = ([0] * self.classes for _ in range(3))
         right = total = 0
         for name in self.names:
@@ -115,8 +116,9 @@ class Made:
                     else:
                         union[p] += 1
         scored = [c for c in range(self.classes) if present[c]]
+        averaged = [c for c in range(self.classes) if union[c]] if mess else scored
         expected = {"pictures": len(self.names), "classes": len(scored), "pixel_accuracy": right / total,
-                    "mean_iou": sum(intersection[c] / union[c] for c in scored) / len(scored)}
+                    "mean_iou": sum(intersection[c] / union[c] for c in averaged) / len(averaged)}
         text(folder / "expected.json", json.dumps(expected))
 
     def rows(self, name, rule):
@@ -253,6 +255,12 @@ def mapillary(folder):
     made.labels("mapillary_vistas/validation/labels/{}.png", or_else(65), kind="palette")
 
 
+def mess_dark_zurich(folder):
+    made = Made(folder, ["GOPR0356_frame_000321", "GOPR0356_frame_000324"], 20, seen=[0, 1, 2, 11, 19], mess=True)
+    made.pictures("Dark_Zurich/rgb_anon/val/night/GOPR0356/{}_rgb_anon.png")
+    made.labels("Dark_Zurich/annotations_detectron2/val/{}_gt_labelIds.png", or_else(255))
+
+
 LAYOUTS = {
     "ade150-prepared": lambda f: ade150(f, False), "ade150-published": lambda f: ade150(f, True),
     "ade847-prepared": lambda f: ade847(f, False), "ade847-published": lambda f: ade847(f, True),
@@ -263,7 +271,7 @@ LAYOUTS = {
     "coco171-prepared": lambda f: coco171(f, False), "coco171-published": lambda f: coco171(f, True),
     "cityscapes-labelIds": lambda f: cityscapes(f, "labelIds"),
     "cityscapes-labelTrainIds": lambda f: cityscapes(f, "labelTrainIds"),
-    "mapillary-published": mapillary,
+    "mapillary-published": mapillary, "mess_dark_zurich-prepared": mess_dark_zurich,
 }
 
 if __name__ == "__main__":

@@ -155,6 +155,19 @@ TEST_CASE("the benchmarks' lists have the published check sums") {
   }
   CHECK(find_benchmark("voc20b")->background_from == 20);
   CHECK(find_benchmark("ade") == nullptr);
+  auto const cityscapes = parse_classes("cityscapes"), mapillary = parse_classes("mapillary");
+  REQUIRE(cityscapes.size() == 19);
+  CHECK(cityscapes[6].name == "traffic light");
+  CHECK(cityscapes[18].name == "bicycle");
+  REQUIRE(mapillary.size() == 65);
+  CHECK(mapillary[13].name == "Road");
+  CHECK(mapillary[49].name == "Traffic Sign (Back)");
+  CHECK(mapillary[64].name == "Ego Vehicle");
+  std::size_t mess_names = 0;
+  for (auto const& benchmark : detail::mess_benchmarks) mess_names += parse_classes(benchmark.name).size();
+  CHECK(mess_names == 515);
+  CHECK(parse_classes("mess_suim")[7].name == "sea-floor and rocks");
+  CHECK(parse_classes("mess_dram")[11].name == "background");
   auto const ade847 = parse_classes("ade847");
   auto const all = names(ade847);
   CHECK(ade847[11].words == Words{"person"});

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,14 +31,20 @@ namespace detail {
 /// What the values of the label files of a benchmark mean.
 enum class PreparedValues : std::uint8_t {
   classes,         ///< the class; 255 (fewer than 255 classes) and 65535 are none
-  context_459,     ///< the class; 459, which the benchmark registers, and 65535 are none
+  end_is_none,     ///< the class; the number of classes, which the benchmark registers, and 65535 are none
   voc,             ///< k is class k - 1; 0 (background) and 255 (borders) are none
   voc_background,  ///< k is class k - 1, 0 is class 20; 255 is none
+  cityscapes_ids,  ///< Cityscapes' own numbers, 0 to 33, of which 19 are classes
 };
 
-/// Where a benchmark has one label file per picture. Paths are below the data set's folder.
+/// The numbers that Cityscapes gives to the 19 classes.
+inline constexpr std::array<std::uint16_t, 19> cityscapes_ids = {7,  8,  11, 12, 13, 17, 19, 20, 21, 22,
+                                                                 23, 24, 25, 26, 27, 28, 31, 32, 33};
+
+/// Where a benchmark has one label file per picture. Paths are below the data set's folder; files may be in folders
+/// below theirs, the same for picture and label.
 struct PreparedForm {
-  std::string_view benchmark, folder, images, labels, label_ending;
+  std::string_view benchmark, folder, images, image_ending, labels, label_ending;
   std::string_view list;  // names of the pictures; empty: all that have a label
   PreparedValues values;
   std::size_t classes;
@@ -45,23 +53,82 @@ struct PreparedForm {
 /// Of one benchmark the first form that is there counts: what the authors' scripts wrote comes before what is
 /// published.
 inline constexpr PreparedForm prepared_forms[] = {
-    {"ade847", "ADE20K_2021_17_01", "images_detectron2/validation", "annotations_detectron2/validation", ".tif", "",
-     PreparedValues::classes, 847},
-    {"pc459", "VOCdevkit/VOC2010", "JPEGImages", "annotations_detectron2/pc459_val", ".tif", "",
-     PreparedValues::context_459, 459},
-    {"pc59", "VOCdevkit/VOC2010", "JPEGImages", "annotations_detectron2/pc59_val", ".png", "", PreparedValues::classes,
-     59},
-    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", "annotations_detectron2/val", ".png", "", PreparedValues::classes, 20},
-    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", "annotations_detectron2_bg/val", ".png", "", PreparedValues::classes,
-     21},
-    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClassAug", ".png", "ImageSets/Segmentation/val.txt",
+    {"ade847", "ADE20K_2021_17_01", "images_detectron2/validation", ".jpg", "annotations_detectron2/validation", ".tif",
+     "", PreparedValues::classes, 847},
+    {"pc459", "VOCdevkit/VOC2010", "JPEGImages", ".jpg", "annotations_detectron2/pc459_val", ".tif", "",
+     PreparedValues::end_is_none, 459},
+    {"pc59", "VOCdevkit/VOC2010", "JPEGImages", ".jpg", "annotations_detectron2/pc59_val", ".png", "",
+     PreparedValues::classes, 59},
+    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "annotations_detectron2/val", ".png", "",
+     PreparedValues::classes, 20},
+    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "annotations_detectron2_bg/val", ".png", "",
+     PreparedValues::classes, 21},
+    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClassAug", ".png",
+     "ImageSets/Segmentation/val.txt", PreparedValues::voc, 20},
+    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClassAug", ".png",
+     "ImageSets/Segmentation/val.txt", PreparedValues::voc_background, 21},
+    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
      PreparedValues::voc, 20},
-    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClassAug", ".png", "ImageSets/Segmentation/val.txt",
+    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
      PreparedValues::voc_background, 21},
-    {"voc20", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
-     PreparedValues::voc, 20},
-    {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
-     PreparedValues::voc_background, 21},
+    {"cityscapes", "cityscapes", "leftImg8bit/val", "_leftImg8bit.png", "gtFine/val", "_gtFine_labelTrainIds.png", "",
+     PreparedValues::classes, 19},
+    {"cityscapes", "cityscapes", "leftImg8bit/val", "_leftImg8bit.png", "gtFine/val", "_gtFine_labelIds.png", "",
+     PreparedValues::cityscapes_ids, 19},
+    {"mapillary", "mapillary_vistas", "validation/images", ".jpg", "validation/labels", ".png", "",
+     PreparedValues::end_is_none, 65},
+    {"mapillary", "mapillary_vistas", "validation/images", ".jpg", "validation/v1.2/labels", ".png", "",
+     PreparedValues::end_is_none, 65},
+    // MESS, as its package prepares them.
+    {"mess_atlantis", "atlantis", "images_detectron2/test", ".jpg", "annotations_detectron2/test", ".png", "",
+     PreparedValues::classes, 56},
+    {"mess_bdd100k", "bdd100k", "images/10k/val", ".jpg", "annotations_detectron2/val", ".png", "",
+     PreparedValues::classes, 19},
+    {"mess_chase_db1", "CHASEDB1", "images_detectron2/test", ".jpg", "annotations_detectron2/test", ".png", "",
+     PreparedValues::classes, 2},
+    {"mess_corrosion_cs", "Corrosion Condition State Classification", "original/Test/images", ".jpeg",
+     "original/Test/masks", ".png", "", PreparedValues::classes, 4},
+    {"mess_cryonuseg", "CryoNuSeg", "images_detectron2", ".png", "annotations_detectron2", ".png", "",
+     PreparedValues::classes, 2},
+    {"mess_cub_200", "CUB_200_2011", "images_detectron2/test", ".jpg", "annotations_detectron2/test", ".png", "",
+     PreparedValues::classes, 201},
+    {"mess_cwfid", "cwfid", "images", "_image.png", "annotations_detectron2/test", "_annotation.png", "",
+     PreparedValues::classes, 3},
+    {"mess_dark_zurich", "Dark_Zurich", "rgb_anon/val/night/GOPR0356", "_rgb_anon.png", "annotations_detectron2/val",
+     "_gt_labelIds.png", "", PreparedValues::classes, 20},
+    {"mess_deepcrack", "DeepCrack", "test_img", ".jpg", "annotations_detectron2/test", ".png", "",
+     PreparedValues::classes, 2},
+    {"mess_dram", "DRAM_processed", "images_detectron2/test", ".jpg", "annotations_detectron2/test", ".png", "",
+     PreparedValues::classes, 12},
+    {"mess_floodnet", "FloodNet-Supervised_v1.0", "images_detectron2/test", ".jpg", "annotations_detectron2/test",
+     ".png", "", PreparedValues::classes, 10},
+    {"mess_foodseg103", "FoodSeg103", "Images/img_dir/test", ".jpg", "Images/ann_dir/test", ".png", "",
+     PreparedValues::classes, 104},
+    {"mess_isaid", "isaid", "images_detectron2/val", ".png", "annotations_detectron2/val", ".png", "",
+     PreparedValues::classes, 16},
+    {"mess_isprs_potsdam", "ISPRS_Potsdam", "images_detectron2/test/irrg", ".png", "annotations_detectron2/test",
+     ".png", "", PreparedValues::classes, 6},
+    {"mess_kvasir_instrument", "kvasir-instrument", "images_detectron2/test", ".png", "annotations_detectron2/test",
+     ".png", "", PreparedValues::classes, 2},
+    {"mess_mhp_v1", "LV-MHP-v1", "images_detectron2/test", ".jpg", "annotations_detectron2/test", ".png", "",
+     PreparedValues::classes, 19},
+    {"mess_paxray_lungs", "paxray_dataset", "images_detectron2/test", ".png", "annotations_detectron2/test/lungs",
+     ".png", "", PreparedValues::classes, 2},
+    {"mess_paxray_mediastinum", "paxray_dataset", "images_detectron2/test", ".png",
+     "annotations_detectron2/test/mediastinum", ".png", "", PreparedValues::classes, 2},
+    {"mess_paxray_bones", "paxray_dataset", "images_detectron2/test", ".png", "annotations_detectron2/test/bones",
+     ".png", "", PreparedValues::classes, 2},
+    {"mess_paxray_diaphragm", "paxray_dataset", "images_detectron2/test", ".png",
+     "annotations_detectron2/test/diaphragm", ".png", "", PreparedValues::classes, 2},
+    {"mess_pst900", "PST900_RGBT_Dataset", "test/thermal", ".png", "test/labels", ".png", "", PreparedValues::classes,
+     5},
+    {"mess_suim", "SUIM", "TEST/images", ".jpg", "annotations_detectron2/test", ".png", "", PreparedValues::classes, 8},
+    {"mess_uavid", "uavid_v1.5", "images_detectron2/val", ".png", "annotations_detectron2/val", ".png", "",
+     PreparedValues::classes, 8},
+    {"mess_worldfloods", "WorldFloods", "images_detectron2/test/irrg", ".png", "annotations_detectron2/test", ".png",
+     "", PreparedValues::classes, 3},
+    {"mess_zerowaste", "zerowaste-f", "splits_final_deblurred/test/data", ".PNG", "splits_final_deblurred/test/sem_seg",
+     ".PNG", "", PreparedValues::classes, 5},
 };
 
 /// The class of a value; nothing if the value has no meaning.
@@ -71,7 +138,7 @@ inline std::optional<std::uint16_t> prepared_class(std::uint16_t value, Prepared
     case PreparedValues::classes:
       if (value < form.classes) return value;
       return value == none || (value == 255 && form.classes < 255) ? std::optional(none) : std::nullopt;
-    case PreparedValues::context_459:
+    case PreparedValues::end_is_none:
       if (value < form.classes) return value;
       return value == none || value == form.classes ? std::optional(none) : std::nullopt;
     case PreparedValues::voc:
@@ -79,15 +146,34 @@ inline std::optional<std::uint16_t> prepared_class(std::uint16_t value, Prepared
       if (value == 255) return none;
       if (value == 0) return form.values == PreparedValues::voc ? none : std::uint16_t{20};
       return value <= 20 ? std::optional(static_cast<std::uint16_t>(value - 1)) : std::nullopt;
+    case PreparedValues::cityscapes_ids: {
+      if (value > 33) return std::nullopt;
+      auto const at = std::lower_bound(cityscapes_ids.begin(), cityscapes_ids.end(), value);
+      return *at == value ? static_cast<std::uint16_t>(at - cityscapes_ids.begin()) : none;
+    }
   }
   return std::nullopt;
+}
+
+/// Names in a folder and those below it, relative to it, of the files with this ending, without it. Throws FileError.
+inline std::vector<std::string> names_below(std::filesystem::path const& folder, std::string_view ending) {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {
+    auto const name = entry->path().lexically_relative(folder).string();
+    bool const hidden = entry->path().filename().native().starts_with('.');
+    if (!hidden && name.ends_with(ending)) names.push_back(name.substr(0, name.size() - ending.size()));
+  }
+  require<FileError>(!error, shown(folder), " could not be listed: ", error.message());
+  return names;
 }
 
 }  // namespace detail
 
 /// The validation pictures of a benchmark that has one label file per picture, in the folders where detectron2's users
-/// have them: ade847, pc459, pc59, voc20 and voc20b as CAT-Seg's scripts prepare them, and the two of PASCAL VOC as
-/// published.
+/// have them: ade847, pc459, pc59, voc20 and voc20b as CAT-Seg's scripts prepare them; the two of PASCAL VOC,
+/// cityscapes and mapillary (Vistas 1.2) as published; the sets of MESS (mess_*) as its package prepares them.
 class PreparedBenchmark {
  public:
   /// The benchmark in its folder `root`, or in the place that it has below a folder of data sets; nothing if its labels
@@ -100,7 +186,13 @@ class PreparedBenchmark {
       auto const own = form.folder.substr(form.folder.find('/') + 1);  // also without VOCdevkit; the same without "/"
       for (auto const place : {std::string_view(), form.folder, own}) {
         auto const folder = root / place;
-        if (detail::is_folder(folder / form.labels)) return PreparedBenchmark(form, folder, options);
+        if (!detail::is_folder(folder / form.labels)) continue;
+        // Two forms of Cityscapes differ in the files' names alone.
+        auto const* const next = &form + 1;
+        bool const another =
+            next != std::end(detail::prepared_forms) && next->benchmark == name && next->labels == form.labels;
+        PreparedBenchmark found(form, folder, options);
+        if (found.size() > 0 || !another) return found.check(), std::move(found);
       }
     }
     return std::nullopt;
@@ -144,29 +236,34 @@ class PreparedBenchmark {
   PreparedBenchmark(detail::PreparedForm const& form, std::filesystem::path const& folder, ImageOptions options)
       : form_(&form), options_(options) {
     auto const labels = folder / form.labels;
+    source_ = form.list.empty() ? labels : folder / form.list;
     std::vector<std::string> names;
-    auto const source = form.list.empty() ? labels : folder / form.list;
     if (form.list.empty()) {
-      for (auto const& path : detail::listed(labels))
-        if (path.extension() == form.label_ending) names.push_back(path.stem().string());
+      names = detail::names_below(labels, form.label_ending);
     } else {
-      require<DataError>(detail::is_file(source), detail::shown(source),
+      require<DataError>(detail::is_file(source_), detail::shown(source_),
                          " is missing: it names the pictures that are scored, one per line");
-      names = detail::read_name_list(source);
+      names = detail::read_name_list(source_);
     }
-    std::sort(names.begin(), names.end());
-    for (auto& name : names) {
-      pictures_.push_back(
-          {folder / form.images / (name + ".jpg"), labels / (name + std::string(form.label_ending)), name});
+    for (auto const& name : names) {
+      pictures_.push_back({folder / form.images / (name + std::string(form.image_ending)),
+                           labels / (name + std::string(form.label_ending)),
+                           std::filesystem::path(name).filename().string()});
     }
-    require<DataError>(!pictures_.empty(), detail::shown(source), " names no picture: expected ",
-                       form.list.empty() ? "files that end in " : "one per line",
-                       form.list.empty() ? form.label_ending : "");
-    detail::require_files(pictures_, source);
+    std::sort(pictures_.begin(), pictures_.end(), [](auto const& a, auto const& b) { return a.labels < b.labels; });
+  }
+
+  /// Throws DataError unless all that is listed is there.
+  void check() const {
+    require<DataError>(!pictures_.empty(), detail::shown(source_), " names no picture: expected ",
+                       form_->list.empty() ? "files that end in " : "one per line",
+                       form_->list.empty() ? form_->label_ending : "");
+    detail::require_files(pictures_, source_);
   }
 
   detail::PreparedForm const* form_;
   ImageOptions options_;
+  std::filesystem::path source_;  // of the names
   std::vector<Picture> pictures_;
 };
 

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
-#include <optional>
 #include <string_view>
 
-namespace kovos {
+#include "kovos/text/benchmark.hpp"
+#include "kovos/text/mess_classes.hpp"
 
-/// The classes of a public benchmark, in the order of its labels.
-struct Benchmark {
-  std::string_view name;
-  /// One per '|', each a name and, behind ", ", its synonyms. A blank at an end is the authors'.
-  std::string_view classes;
-  /// Classes from this one on only attract pixels that belong to the background.
-  std::optional<std::size_t> background_from = {};
-};
+namespace kovos {
 
 namespace detail {
 
@@ -219,17 +211,37 @@ inline constexpr std::string_view coco171_classes =
     "stone|straw|structural-other|table|tent|textile-other|towel|tree|vegetable|wall-brick|wall-concrete|wall-other|"
     "wall-panel|wall-stone|wall-tile|wall-wood|water-other|waterdrops|window-blind|window-other|wood";
 
+inline constexpr std::string_view cityscapes_classes =
+    "road|sidewalk|building|wall|fence|pole|traffic light|traffic "
+    "sign|vegetation|terrain|sky|person|rider|car|truck|bus|"
+    "train|motorcycle|bicycle";
+
+/// Mapillary Vistas 1.2, as detectron2's users register it.
+inline constexpr std::string_view mapillary_classes =
+    "Bird|Ground Animal|Curb|Fence|Guard Rail|Barrier|Wall|Bike Lane|Crosswalk - Plain|Curb Cut|Parking|Pedestrian "
+    "Area|"
+    "Rail Track|Road|Service Lane|Sidewalk|Bridge|Building|Tunnel|Person|Bicyclist|Motorcyclist|Other Rider|"
+    "Lane Marking - Crosswalk|Lane Marking - General|Mountain|Sand|Sky|Snow|Terrain|Vegetation|Water|Banner|Bench|"
+    "Bike Rack|Billboard|Catch Basin|CCTV Camera|Fire Hydrant|Junction Box|Mailbox|Manhole|Phone Booth|Pothole|"
+    "Street Light|Pole|Traffic Sign Frame|Utility Pole|Traffic Light|Traffic Sign (Back)|Traffic Sign (Front)|Trash "
+    "Can|"
+    "Bicycle|Boat|Bus|Car|Caravan|Motorcycle|On Rails|Other Vehicle|Trailer|Truck|Wheeled Slow|Car Mount|Ego Vehicle";
+
 inline constexpr Benchmark benchmarks[] = {
-    {"ade150", ade150_classes, {}},   {"ade847", ade847_classes, {}}, {"pc59", pc59_classes, {}},
-    {"pc459", pc459_classes, {}},     {"voc20", voc20_classes, {}},   {"voc20b", voc20b_classes, 20},
-    {"coco171", coco171_classes, {}},
+    {"ade150", ade150_classes, {}},   {"ade847", ade847_classes, {}},         {"pc59", pc59_classes, {}},
+    {"pc459", pc459_classes, {}},     {"voc20", voc20_classes, {}},           {"voc20b", voc20b_classes, 20},
+    {"coco171", coco171_classes, {}}, {"cityscapes", cityscapes_classes, {}}, {"mapillary", mapillary_classes, {}},
 };
 
 }  // namespace detail
 
-/// The benchmark of this name (ade150, ade847, pc59, pc459, voc20, voc20b, coco171); nothing if there is none.
+/// The benchmark of this name (ade150, ade847, pc59, pc459, voc20, voc20b, coco171, cityscapes, mapillary, and
+/// those of MESS such as mess_suim); nothing if there is none.
 constexpr Benchmark const* find_benchmark(std::string_view name) {
   for (auto const& benchmark : detail::benchmarks) {
+    if (benchmark.name == name) return &benchmark;
+  }
+  for (auto const& benchmark : detail::mess_benchmarks) {
     if (benchmark.name == name) return &benchmark;
   }
   return nullptr;

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace kovos {
+
+/// The classes of a public benchmark, in the order of its labels.
+struct Benchmark {
+  std::string_view name;
+  /// One per '|', each a name and, behind ", ", its synonyms. A blank at an end is the authors'.
+  std::string_view classes;
+  /// Classes from this one on only attract pixels that belong to the background.
+  std::optional<std::size_t> background_from = {};
+};
+
+}  // namespace kovos
