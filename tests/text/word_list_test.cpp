@@ -76,7 +76,7 @@ TEST_CASE("text files: one class per line") {
   CHECK(contains(refused("cat\ndog =\n"), "line 2 is empty"));
   CHECK(contains(refused("cat\n= dog\n"), "line 2 is empty"));
   CHECK(contains(refused("dog = puppy,,hound\n"), "line 1 is empty"));
-  CHECK(contains(refused("sky,grass\n"), "line 1: 'sky,grass' has a comma: write one class per line"));
+  CHECK(contains(refused(", grass\n"), "line 1: the first synonym is empty"));
   CHECK(contains(refused("cat\ndo\xFFg\n"), "line 2: not UTF-8 at byte 6 of the file"));
 }
 
@@ -85,7 +85,7 @@ TEST_CASE("JSON files: the authors' form") {
   auto const read = [&](std::string_view content) { return parse_classes(folder.write("c.json", content).string()); };
   auto const list =
       read(R"(["person, individual, someone", "bed ", "bag", "bag, handbag", "bag, purse", "caf\u00e9", "a,b"])");
-  CHECK(names(list) == Words{"person", "bed", "bag", "bag", "bag", "café", "a,b"});
+  CHECK(names(list) == Words{"person", "bed", "bag", "bag", "bag", "café", "a"});
   CHECK(list[0].words == Words{"person"});
   CHECK(read("\xEF\xBB\xBF\n [\"a\"]").size() == 1);
 
@@ -101,6 +101,36 @@ TEST_CASE("JSON files: the authors' form") {
   CHECK(contains(refused(R"(["a", ", b"])"), "entry 2: the first synonym is empty"));
   CHECK(contains(refused(R"(["bag, purse", "x", "Bag,  purse"])"),
                  "entry 3: the class 'Bag,  purse' is already there at entry 1"));
+}
+
+TEST_CASE("one meaning of a name, as text and as JSON") {
+  test::TemporaryFolder const folder;
+  auto const text =
+      folder.write("list.txt", "person, individual, someone\nc07 = dog, puppy\nsky,heaven\nbag\nbag, purse\n");
+  auto const json = folder.write(
+      "list.json", R"(["person, individual, someone", "c07 = dog, puppy", "sky,heaven", "bag", "bag, purse"])");
+  for (auto const& file : {text, json}) {
+    auto const list = read_classes(file);
+    CHECK(names(list) == Words{"person", "c07", "sky", "bag", "bag"});
+    std::vector<Words> words;
+    for (auto const& entry : list) words.push_back(entry.words);
+    CHECK(words == std::vector<Words>{{"person"}, {"dog", "puppy"}, {"sky"}, {"bag"}, {"bag"}});
+  }
+}
+
+TEST_CASE("FC-CLIP's prompt files") {
+  test::TemporaryFolder const folder;
+  auto const read = [&](std::string_view content) { return read_classes(folder.write("prompts.txt", content)); };
+  auto const list = read("0:invalid_class_id\n1:wall,walls, brick wall\n2:invalid_class_id\n3:car: old");
+  CHECK(names(list) == Words{"wall", "car: old"});
+  CHECK(list[0].words == Words{"wall", "walls", "brick wall"});
+  // Two files count from 0 and mean it.
+  CHECK(names(read("0:road\n1:sidewalk")) == Words{"road", "sidewalk"});
+  CHECK(names(read("a: 1\nb\n")) == Words{"a: 1", "b"});
+  auto const refused = [&](std::string_view content) { return message_of<TextError>([&] { read(content); }); };
+  CHECK(contains(refused("1:wall\ncar"), "line 2: 'car' has no number, expected 'number:name,synonym'"));
+  CHECK(contains(refused("0:invalid_class_id"), "names no class"));
+  CHECK(contains(refused("1:wall,,brick"), "line 1 is empty"));
 }
 
 TEST_CASE("what is a file and what is a word") {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -90,12 +92,22 @@ class ClassListBuilder {
   std::unordered_map<std::string, std::string> places_;  // by cleaned name
 };
 
-/// A class as the authors mean it: of "person, individual, someone" the first synonym only.
-inline void add_authors_class(ClassListBuilder& builder, std::string_view name, std::size_t number) {
-  std::string const first(trimmed(name.substr(0, name.find(", "))));
-  std::string const place = "entry " + std::to_string(number);
+/// A class as the authors mean it: of "person, individual, someone" the first synonym only. The whole tells classes
+/// apart: their lists have "bag" and "bag, handbag".
+inline void add_authors_class(ClassListBuilder& builder, std::string_view name, std::string const& place) {
+  std::string const first(trimmed(name.substr(0, name.find(','))));
   if (first.empty() && !trimmed(name).empty()) builder.refuse(place, "the first synonym is empty");
   builder.add(name, {first, {first}}, place);
+}
+
+/// A class as files name it: "name = word, word", else as the authors mean it.
+inline void add_class(ClassListBuilder& builder, std::string_view text, std::string const& place) {
+  std::size_t const equals = text.find('=');
+  if (equals == std::string_view::npos) return add_authors_class(builder, text, place);
+  ClassEntry entry{std::string(trimmed(text.substr(0, equals))), {}};
+  for (auto const word : split(text.substr(equals + 1), ",")) entry.words.emplace_back(trimmed(word));
+  std::string const key = entry.name;
+  builder.add(key, std::move(entry), place);
 }
 
 inline ClassList parse_class_json(std::string_view text, std::string const& source) {
@@ -117,30 +129,45 @@ inline ClassList parse_class_json(std::string_view text, std::string const& sour
   std::size_t number = 0;
   for (auto const& name : names) {
     ++number;
-    if (!name.is_string()) builder.refuse("entry " + std::to_string(number), "is not a string; expected a name");
-    add_authors_class(builder, name.get_ref<std::string const&>(), number);
+    std::string const place = "entry " + std::to_string(number);
+    if (!name.is_string()) builder.refuse(place, "is not a string; expected a name");
+    add_class(builder, name.get_ref<std::string const&>(), place);
+  }
+  return builder.finish();
+}
+
+/// What stands before the ':' of a line of FC-CLIP's prompt files, "12:person,child,girl"; nothing in other lines.
+inline std::optional<std::string_view> prompt_file_number(std::string_view line) {
+  auto const colon = std::min(line.find(':'), line.size());
+  auto const number = line.substr(0, colon);
+  bool const digits = number.find_first_not_of("0123456789") == number.npos;
+  return colon < line.size() && colon > 0 && digits ? std::optional(number) : std::nullopt;
+}
+
+/// FC-CLIP's prompt files: all synonyms are words, and what is called invalid_class_id is no class.
+inline ClassList parse_prompt_file(std::vector<TextLine> const& lines, std::string const& source) {
+  ClassListBuilder builder(source);
+  for (auto const& line : lines) {
+    std::string const place = "line " + std::to_string(line.number);
+    auto const number = prompt_file_number(line.text);
+    if (!number)
+      builder.refuse(place,
+                     in_quotes(line.text) + " has no number, expected 'number:name,synonym' as in the other lines");
+    auto const names = trimmed(line.text.substr(number->size() + 1));
+    if (names == "invalid_class_id") continue;
+    ClassEntry entry;
+    for (auto const word : split(names, ",")) entry.words.emplace_back(trimmed(word));
+    entry.name = entry.words.front();
+    builder.add(names, std::move(entry), place);
   }
   return builder.finish();
 }
 
 inline ClassList parse_class_lines(std::string_view text, std::string const& source) {
+  auto const lines = text_lines(text);
+  if (!lines.empty() && prompt_file_number(lines.front().text)) return parse_prompt_file(lines, source);
   ClassListBuilder builder(source);
-  for (auto const& line : text_lines(text)) {
-    std::string const place = "line " + std::to_string(line.number);
-    std::size_t const equals = line.text.find('=');
-    ClassEntry entry{std::string(trimmed(line.text.substr(0, equals))), {}};
-    if (equals == std::string_view::npos) {
-      if (entry.name.find(',') != std::string::npos) {
-        builder.refuse(place, in_quotes(entry.name) +
-                                  " has a comma: write one class per line, and synonyms as 'name = first, second'");
-      }
-      entry.words.push_back(entry.name);
-    } else {
-      for (auto const word : split(line.text.substr(equals + 1), ",")) entry.words.emplace_back(trimmed(word));
-    }
-    std::string const key = entry.name;
-    builder.add(key, std::move(entry), place);
-  }
+  for (auto const& line : lines) add_class(builder, line.text, "line " + std::to_string(line.number));
   return builder.finish();
 }
 
@@ -161,7 +188,8 @@ inline ClassList parse_comma_list(std::string_view text) {
 inline ClassList benchmark_class_list(Benchmark const& benchmark) {
   detail::ClassListBuilder builder(std::string(benchmark.name));
   std::size_t number = 0;
-  for (auto const name : detail::split(benchmark.classes, "|")) detail::add_authors_class(builder, name, ++number);
+  for (auto const name : detail::split(benchmark.classes, "|"))
+    detail::add_authors_class(builder, name, "entry " + std::to_string(++number));
   return builder.finish();
 }
 
@@ -176,10 +204,12 @@ inline ClassList class_list(std::vector<std::string> const& names) {
   return builder.finish();
 }
 
-/// Reads a class list file of at most 16 MB, recognised by its content:
-/// - a JSON array of names, of which the authors use what stands before the first ", ";
-/// - text, one class per line, alone or as "name = word, word" where all words count; '#' begins a comment line.
-/// Throws FileError, or TextError naming the file and the line or entry.
+/// Reads a class list file of at most 16 MB: a JSON array of names, or text with a class per line where '#' begins a
+/// comment line. In both
+/// - "person, individual, someone" is looked for as "person": of a name with commas the authors use the first synonym;
+/// - "c07 = person, child" is called c07 and looked for as both words.
+/// Text whose lines are "7:person,child" is FC-CLIP's prompt file: all synonyms are words, invalid_class_id is no
+/// class. Throws FileError, or TextError naming the file and the line or entry.
 inline ClassList read_classes(std::filesystem::path const& path) {
   std::string const text = detail::read_text(path);
   std::string const source = detail::shown(path);
