@@ -39,6 +39,10 @@ expect 0 'band 5, band 3, band 1, range 0.000000, range 65535.000000' --image "$
 expect 1 'there is no band 9, the picture has 5 bands' --image "$tiff/five_bands_16.tif" "${native[@]}" --bands 9
 expect 0 '"window":"native"' --image "$images/rgb.png" --window native --json
 exists out/rgb.labels.png
+# A picture of one window is that picture shown whole.
+mv out/rgb.labels.png native.png
+expect 0 '' --image "$images/rgb.png" --window whole
+cmp -s native.png out/rgb.labels.png || { failures=$((failures + 1)); echo "FAILED: one window is not the whole picture"; }
 expect 1 '--bands and --range are for TIFF' --image "$images/rgb.png" "${native[@]}" --bands 3,2,1
 
 # What makes no sense, and what cannot be read.

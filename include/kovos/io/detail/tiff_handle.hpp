@@ -10,10 +10,12 @@
 #include <cstdio>
 #include <cstring>
 #include <istream>
+#include <iterator>
 #include <ostream>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "kovos/core/error.hpp"
 
@@ -132,7 +134,7 @@ class TiffHandle {
   TIFF* get() const { return tiff_; }
 
   template <class F>
-  auto call(F const& f) const {
+  std::invoke_result_t<F const&> call(F const& f) const {
     stream_.error[0] = stream_.warning[0] = '\0';
 #if TIFFLIB_VERSION < 20221213
     struct Listening {
