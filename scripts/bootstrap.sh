@@ -34,11 +34,11 @@ forgotten_archives() {
 }
 
 tools=("${CXX:-g++}" cmake ninja git python3)
-packages=(ca-certificates nlohmann-json3-dev libcli11-dev libpng-dev libjpeg-dev libzip-dev zlib1g-dev libutf8proc-dev)
+packages=(ca-certificates nlohmann-json3-dev libcli11-dev libpng-dev libjpeg-dev libtiff-dev libzip-dev zlib1g-dev libutf8proc-dev)
 missing=()
 
 if ! command -v dpkg-query >/dev/null; then
-  has_kokkos || upstream_reachable || die "this is not a Debian-family machine: install Kokkos >= 4.6, doctest, nlohmann-json, CLI11, libpng, libjpeg, libzip, zlib and utf8proc with its own tools"
+  has_kokkos || upstream_reachable || die "this is not a Debian-family machine: install Kokkos >= 4.6, doctest, nlohmann-json, CLI11, libpng, libjpeg, libtiff, libzip, zlib and utf8proc with its own tools"
   say "not a Debian-family machine: assuming the libraries are installed (CMake will tell)"
   exit 0
 fi
@@ -93,6 +93,11 @@ own=()
 for package in "${missing[@]}"; do
   case $package in doctest-dev | libeigen3-dev | libxtensor-dev) if [ $need_kokkos = yes ]; then continue; fi ;; esac
   own+=("$package")
+  # libtiff-dev brings libzstd-dev, which must be of the libzstd1 that is there; that may be of a newer release (below).
+  if [ "$package" = libtiff-dev ] && has_package libzstd1 && ! has_package libzstd-dev; then
+    zstd=$(dpkg-query -W -f '${Version}' libzstd1)
+    if apt-cache madison libzstd-dev | grep -qF " $zstd "; then own+=("libzstd-dev=$zstd"); fi
+  fi
 done
 if [ ${#own[@]} -gt 0 ]; then
   say "installing ${own[*]}"

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "image_options.hpp"
 #include "kovos/core/hash.hpp"
 #include "kovos/data/scenes.hpp"
 #include "kovos/distribution/partial_results.hpp"
@@ -37,11 +38,12 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Arguments {
-  std::string model, data, benchmark, layout = "automatic", predictions, templates = "single", window = "whole",
-                                      vocabulary, output, partial, absent_classes, precision = "fp32";
+  std::string model, data, benchmark, layout = "automatic", predictions, templates = "single", window, vocabulary,
+                                      output, partial, absent_classes, precision = "fp32";
   std::vector<std::string> merge;
   std::size_t pictures = 0;
   SegmentOptions less_work;
+  ImageOptions image;
   bool table = false, raw = false, json = false, resume = false, skip_unreadable = false, alone = false;
 };
 
@@ -81,7 +83,7 @@ EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
   add("data", pictures.kind);
   add("names of the pictures", hash_of(pictures.names));
   if (!a.predictions.empty()) {
-    add("predictions", "files");
+    add("predictions", a.predictions);
   } else {
     std::vector<std::string> words;
     for (auto const& entry : pictures.classes) {
@@ -100,6 +102,8 @@ EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
     add("layers", std::to_string(a.less_work.layers));
     add("raw cost volume", a.raw ? "yes" : "no");
   }
+  add("bit depth", a.image.bit_depth == BitDepth::scale ? "scale" : "saturate");
+  add("orientation", a.image.apply_orientation ? "applied" : "ignored");
   auto const absent = a.absent_classes.empty() ? convention_names[static_cast<int>(pictures.conventions.absent_classes)]
                                                : a.absent_classes.c_str();
   add("absent classes", absent);
@@ -256,7 +260,7 @@ int evaluate(Arguments const& a, Communicator& ranks) {
                        "joined with --merge (or add --alone)");
     if (a.resume && folder.empty())
       throw UsageError("--resume needs the folder of the partial results: --partial, or the same --output as before");
-    pictures = open_labelled_pictures({a.data, a.benchmark, a.layout, {}});
+    pictures = open_labelled_pictures({a.data, a.benchmark, a.layout, a.image});
     known.emplace(describe(a, pictures));
     if (folder.empty()) return;
     fs::create_directories(folder);
@@ -387,8 +391,10 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
                       "Score the label files of this folder, by picture name, instead of a model");
   command->add_option("--pictures", a->pictures, "Only the first of them");
   command->add_option("--templates", a->templates, "Prompt template set")->capture_default_str();
-  command->add_option("--window", a->window, "How the picture is shown to the network")
-      ->capture_default_str()
+  command
+      ->add_option("--window", a->window,
+                   "How the picture is shown to the network (default: sliding for --benchmark, as the authors do, else "
+                   "whole)")
       ->check(CLI::IsMember({"whole", "sliding"}));
   command
       ->add_option("--precision", a->precision,
@@ -412,10 +418,12 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
   command->add_flag("--raw-cost-volume", a->raw, "Score CLIP's cosines themselves, without CAT-Seg's head");
   command->add_flag("--table", a->table, "Also print every class");
   command->add_flag("--json", a->json, "Print JSON on standard output");
+  add_image_options(*command, a->image);
   add_rank_options(*command, a->alone);
   add_machine_options(*command, machine);
   command->callback([a, &action] {
     if (a->data.empty() && a->benchmark.empty()) a->data = "scenes";
+    if (a->window.empty()) a->window = a->benchmark.empty() ? "whole" : "sliding";
     action = [a] { return run(*a); };
   });
 }

@@ -4,15 +4,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "command.hpp"
+#include "folder.hpp"
 #include "kovos/data/dataset.hpp"
 #include "kovos/data/prepared_benchmark.hpp"
 #include "kovos/data/published_benchmark.hpp"
 #include "kovos/data/scenes.hpp"
-#include "pictures.hpp"
+#include "kovos/io/picture_names.hpp"
 
 namespace kovos::cli {
 
@@ -42,20 +42,6 @@ FolderLayout layout_of(std::string const& name) {
   throw UsageError("--layout " + name + ": expected automatic, plain, ade20k or coco_stuff");
 }
 
-/// The part of a folder for scoring, or the whole where it is not divided.
-SegmentationFolder open(std::string const& root, FolderLayout layout, std::vector<std::string> class_names) {
-  SegmentationFolderOptions options;
-  options.layout = layout;
-  options.class_names = std::move(class_names);
-  try {
-    kovos::detail::choose_pair(root, layout, DatasetSplit::validation);
-    options.split = DatasetSplit::validation;
-  } catch (DataError const&) {
-    // What is wrong with the whole is said below.
-  }
-  return SegmentationFolder(root, options);
-}
-
 /// Takes the pictures of a benchmark that was found.
 template <class Found>
 void take(Found found, std::string const& kind, LabelledPictures& pictures) {
@@ -69,6 +55,8 @@ void take(Found found, std::string const& kind, LabelledPictures& pictures) {
 bool take_benchmark(LabelledPicturesOptions const& options, std::filesystem::path const& root,
                     LabelledPictures& pictures) {
   if (auto prepared = PreparedBenchmark::find(options.benchmark, root, options.image)) {
+    if (auto const sentence = left_out_of(prepared->image_path(0).parent_path(), is_picture_name))
+      pictures.left_out.push_back(*sentence);
     take(std::move(*prepared), options.benchmark + " one label file per picture", pictures);
     return true;
   }
@@ -111,7 +99,11 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
   if (options.benchmark.starts_with("mess_"))
     pictures.conventions = {AbsentClasses::zero_if_predicted, OutsidePredictions::count_as_wrong};
   if (take_benchmark(options, data, pictures)) return pictures;
-  auto const folder = std::make_shared<SegmentationFolder>(open(data, layout_of(options.layout), class_names));
+  SegmentationFolderOptions folder_options;
+  folder_options.layout = layout_of(options.layout);
+  folder_options.class_names = class_names;
+  folder_options.image = options.image;
+  auto const folder = std::make_shared<SegmentationFolder>(open_folder(data, DatasetSplit::validation, folder_options));
   if (pictures.classes.empty())
     pictures.classes = folder->class_names().empty() ? parse_classes(std::string(folder->benchmark()))
                                                      : class_list(folder->class_names());
@@ -119,11 +111,7 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
   pictures.load = [folder](std::size_t i) { return folder->load(i); };
   pictures.kind =
       std::string(name_of(folder->layout())) + (options.benchmark.empty() ? std::string() : " " + options.benchmark);
-  std::set<std::filesystem::path> used;
-  for (std::size_t i = 0; i < folder->size(); ++i) used.insert(folder->image_path(i));
-  auto const is_used = [&](std::filesystem::path const& path) { return used.contains(path); };
-  if (auto const sentence = left_out_of(folder->image_path(0).parent_path(), is_used))
-    pictures.left_out.push_back(*sentence);
+  if (auto const sentence = left_out_of(*folder)) pictures.left_out.push_back(*sentence);
   return pictures;
 }
 

@@ -118,14 +118,14 @@ std::optional<std::string> left_out_of(std::filesystem::path const& folder,
 }
 
 void require_apart(Pictures const& pictures, std::filesystem::path const& output,
-                   std::span<char const* const> suffixes) {
+                   std::function<std::vector<std::string>(Picture const&)> const& suffixes) {
   std::set<std::filesystem::path> inputs;
   std::error_code ignored;
   for (auto const& picture : pictures.all)
     if (!picture.is_standard_input()) inputs.insert(std::filesystem::weakly_canonical(picture.path, ignored));
   auto const folder = std::filesystem::weakly_canonical(output, ignored);
   for (auto const& picture : pictures.all)
-    for (char const* const suffix : suffixes)
+    for (auto const& suffix : suffixes(picture))
       if (inputs.contains(folder / (picture.stem + suffix)))
         throw UsageError("the results of '" + picture.path.string() + "' would replace the picture '" + picture.stem +
                          suffix + "' in '" + output.string() + "': choose another output folder");

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -37,9 +36,10 @@ Pictures find_pictures(std::vector<std::string> const& arguments);
 std::optional<std::string> left_out_of(std::filesystem::path const& folder,
                                        std::function<bool(std::filesystem::path const&)> const& used);
 
-/// Throws UsageError if a file that is to be written is one of the pictures.
+/// Throws UsageError if a file that is to be written is one of the pictures. suffixes: what follows a picture's stem in
+/// the names of its results.
 void require_apart(Pictures const& pictures, std::filesystem::path const& output,
-                   std::span<char const* const> suffixes);
+                   std::function<std::vector<std::string>(Picture const&)> const& suffixes);
 
 /// Decodes a picture. Throws FileError or ImageError.
 Image load(Picture const& picture, ImageOptions options = {});

@@ -12,11 +12,11 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "command.hpp"
+#include "image_options.hpp"
 #include "kovos/core/hash.hpp"
 #include "kovos/core/trace.hpp"
 #include "kovos/io/file.hpp"
@@ -33,6 +33,7 @@
 #include "pictures.hpp"
 #include "progress.hpp"
 #include "ranks.hpp"
+#include "segment_native.hpp"
 
 namespace kovos::cli {
 
@@ -44,6 +45,8 @@ struct Options {
   std::optional<float> unknown;
   std::size_t background_from = 0;
   SegmentOptions less_work;
+  ImageOptions image;
+  NativeOptions native;
   bool scores = false;
   bool json = false;
   bool resume = false;
@@ -57,7 +60,27 @@ auto in_region(char const* name, F const& f) {
   return f();
 }
 
-constexpr char const* suffixes[] = {".labels.png", ".overlay.png", ".scores.npy", ".json"};
+/// What the JSON of every picture says alike.
+ResultRecord common_record(Options const& o, AnyModel<> const& model) {
+  ResultRecord record;
+  record.model = o.model;
+  record.preset = model.preset();
+  record.precision = o.precision;
+  record.window = o.window;
+  record.templates = o.templates;
+  record.engine = engine_name(model.context());
+  if (o.unknown) record.unknown_threshold = static_cast<double>(*o.unknown);
+  record.threads = static_cast<std::size_t>(model.context().exec().concurrency());
+  return record;
+}
+
+/// What follows the stem in the names of a picture's results.
+std::vector<std::string> suffixes(Options const& o, Picture const& picture) {
+  if (o.window == "native") return native_suffixes(picture);
+  std::vector<std::string> all = {".labels.png", ".overlay.png", ".json"};
+  if (o.scores) all.emplace_back(".scores.npy");
+  return all;
+}
 
 /// A fingerprint of what the results of all pictures depend on: weights (by size and times), words and options.
 Fingerprint fingerprint(Options const& o, ClassList const& classes, SegmentOptions const& options) {
@@ -69,9 +92,12 @@ Fingerprint fingerprint(Options const& o, ClassList const& classes, SegmentOptio
     for (auto const& word : entry.words) print.add(word);
     print.add("");
   }
-  for (auto const& text : {o.templates, o.window, o.precision, std::to_string(options.unknown.value_or(-1)),
-                           std::to_string(options.background_from), std::to_string(options.most_classes),
-                           std::to_string(options.most_decoded), std::to_string(options.layers)})
+  for (auto const& text :
+       {o.templates, o.window, o.window == "native" ? o.native.to_string() : std::string(), o.precision,
+        std::to_string(options.unknown.value_or(-1)), std::to_string(options.background_from),
+        std::to_string(options.most_classes), std::to_string(options.most_decoded), std::to_string(options.layers),
+        std::string(o.image.bit_depth == BitDepth::scale ? "scale" : ""),
+        std::string(o.image.apply_orientation ? "" : "stored")})
     print.add(text);
   return print;
 }
@@ -89,10 +115,8 @@ std::string fingerprint(Fingerprint print, Picture const& picture) {
 bool is_complete(Options const& o, Picture const& picture, std::string const& print) {
   std::filesystem::path const folder = o.output;
   std::error_code ignored;
-  for (std::string_view const suffix : suffixes)
-    if ((o.scores || suffix != ".scores.npy") &&
-        !std::filesystem::is_regular_file(folder / (picture.stem + std::string(suffix)), ignored))
-      return false;
+  for (auto const& suffix : suffixes(o, picture))
+    if (!std::filesystem::is_regular_file(folder / (picture.stem + suffix), ignored)) return false;
   std::ifstream stream(folder / (picture.stem + ".json"));
   auto const json = nlohmann::ordered_json::parse(stream, nullptr, false);
   return json.is_object() && json.contains("settings") && json["settings"].is_object() &&
@@ -111,23 +135,15 @@ nlohmann::ordered_json write_results(Options const& o, Picture const& picture, s
     std::size_t const shape[] = {s.extent(0), s.extent(1), s.extent(2)};
     write_npy(file(".scores.npy"), DType::f32, shape, std::as_bytes(std::span(s.data(), s.size())));
   }
-  ResultRecord record;
+  ResultRecord record = common_record(o, model);
   record.image = picture.path.string();
-  record.model = o.model;
-  record.preset = model.preset();
-  record.precision = o.precision;
-  record.window = o.window;
-  record.templates = o.templates;
-  record.engine = engine_name(model.context());
   record.height = result.labels.height;
   record.width = result.labels.width;
   record.names = result.names;
   record.area = result.area;
   record.mean_confidence = result.mean_confidence;
   record.unknown_area = result.unknown_area;
-  if (o.unknown) record.unknown_threshold = static_cast<double>(*o.unknown);
   record.stage_seconds = result.times.stages();
-  record.threads = static_cast<std::size_t>(model.context().exec().concurrency());
   auto json = to_json(record);
   json["settings"]["fingerprint"] = print;
   write_json(file(".json"), json);
@@ -136,13 +152,17 @@ nlohmann::ordered_json write_results(Options const& o, Picture const& picture, s
 
 int segment(Options const& o, Communicator& ranks) {
   // Everything that can be wrong with the command is found before anything is computed or written.
+  check_native_options(o.native, o.window == "native");
+  if (o.window == "native" && o.scores)
+    throw UsageError(
+        "--scores of a picture by windows are too much for a file; leave out one of --scores and --window native");
   Pictures pictures;
   ClassList classes;
   SegmentOptions options = o.less_work;
   Fingerprint print;
   together(ranks, [&] {
     pictures = find_pictures(o.images);
-    require_apart(pictures, o.output, suffixes);
+    require_apart(pictures, o.output, [&](Picture const& picture) { return suffixes(o, picture); });
     for (auto const& picture : pictures.all)
       if (picture.is_standard_input() && (ranks.size() > 1 || o.resume))
         throw UsageError(
@@ -193,20 +213,35 @@ int segment(Options const& o, Communicator& ranks) {
 
   Progress progress(count);
   int code = done;
+  auto const print_json = [&](nlohmann::ordered_json const& json) {
+    if (!o.json) return;
+    std::printf("%s\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    std::fflush(stdout);
+  };
   for (std::size_t i = ranks.next(); i < count; i = ranks.next()) {
     auto const& picture = pictures.all[i];
     progress.show(i, picture.path.string());
     try {
       auto const picture_print = fingerprint(print, picture);
       if (o.resume && is_complete(o, picture, picture_print)) continue;
-      auto const image = in_region("kovos::read picture", [&] { return load(picture); });
+      if (o.window == "native") {
+        auto const json = in_region("kovos::segment", [&] {
+          return segment_native(
+              o.native, picture, o.output, model, words, options, o.image, common_record(o, model),
+              [&](std::size_t finished, std::size_t all) {
+                progress.show(
+                    i, picture.path.string() + ": window " + std::to_string(finished) + " of " + std::to_string(all));
+              },
+              [&](nlohmann::ordered_json& record) { record["settings"]["fingerprint"] = picture_print; });
+        });
+        print_json(json);
+        continue;
+      }
+      auto const image = in_region("kovos::read picture", [&] { return load(picture, o.image); });
       auto const result = in_region("kovos::segment", [&] { return model.segment(image, words, options); });
       auto const json = in_region("kovos::write results",
                                   [&] { return write_results(o, picture, picture_print, image, model, result); });
-      if (o.json) {
-        std::printf("%s\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-        std::fflush(stdout);
-      }
+      print_json(json);
     } catch (std::exception const& error) {
       progress.clear();
       std::fprintf(stderr, "kovos: %s\n", error.what());
@@ -214,10 +249,7 @@ int segment(Options const& o, Communicator& ranks) {
     }
   }
   progress.clear();
-  if (o.json && ranks.rank() == 0 && !pictures.left_out.empty())
-    std::printf("%s\n", nlohmann::ordered_json{{"left_out", pictures.left_out}}
-                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-                            .c_str());
+  if (ranks.rank() == 0 && !pictures.left_out.empty()) print_json({{"left_out", pictures.left_out}});
   // After the pictures, so that none of them waits for it.
   if (ranks.node_leader()) in_region("kovos::save packed weights", [&] { return model.save_packed(); });
   if (trace)
@@ -244,7 +276,8 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
       ->check(CLI::IsMember({"single", "photo", "imagenet", "imagenet_select", "vild", "fc_clip"}));
   command->add_option("--window", o->window, "How the picture is shown to the network")
       ->capture_default_str()
-      ->check(CLI::IsMember({"whole", "sliding"}));
+      ->check(CLI::IsMember({"whole", "sliding", "native"}));
+  add_native_options(*command, o->native);
   command
       ->add_option("--precision", o->precision,
                    "bf16: the image encoder's weights and all products, where the machine has them")
@@ -260,6 +293,7 @@ void add_segment(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--profile", o->profile,
                       "Write what Kokkos did when to this file, for ui.perfetto.dev or chrome://tracing");
   command->add_flag("--resume", o->resume, "Leave alone the pictures whose results are there, made with these options");
+  add_image_options(*command, o->image);
   add_rank_options(*command, o->alone);
   add_machine_options(*command, machine);
   command->callback([o, &action] { action = [o] { return run(*o); }; });

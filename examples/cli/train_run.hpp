@@ -243,10 +243,11 @@ SegmentationData segmentation_data(TrainingConfig const& config) {
   }
   auto const folder = std::make_shared<SegmentationFolder>(
       open_folder(config.data, DatasetSplit::training,
-                  config.unreadable == "skip" ? UnreadableFiles::skip : UnreadableFiles::stop));
+                  {.unreadable_files = config.unreadable == "skip" ? UnreadableFiles::skip : UnreadableFiles::stop}));
   folder->verify();
   for (auto const& skipped : folder->skipped())
     std::fprintf(stderr, "kovos: left out %s: %s\n", skipped.name.c_str(), skipped.reason.c_str());
+  if (auto const sentence = left_out_of(*folder)) std::fprintf(stderr, "kovos: %s\n", sentence->c_str());
   data.names = folder->class_names();
   if (data.names.empty())
     for (auto const& entry : parse_classes(std::string(folder->benchmark()))) data.names.push_back(entry.name);

@@ -158,6 +158,25 @@ TEST_CASE("JPEGs that libjpeg cannot read are named, not called damaged") {
   };
   throws(changed(1, 0xC5), "a hierarchical JPEG (SOF5)");
   throws(changed(1, 0xCB), "a lossless JPEG with arithmetic coding (SOF11)");
+  auto fraction = changed(11, 0x32);  // brightness three times, colour twice in a row
+  fraction[frame + 14] = fraction[frame + 17] = std::byte{0x21};
+  throws(fraction, "a JPEG whose colour is sampled in a fraction of its brightness");
+  auto two = plain;
+  std::size_t scan = frame;
+  while (two[scan] != std::byte{0xFF} || two[scan + 1] != std::byte{0xDA}) ++scan;
+  auto const drop = [&](std::size_t at, std::size_t count) {
+    two.erase(two.begin() + static_cast<std::ptrdiff_t>(at), two.begin() + static_cast<std::ptrdiff_t>(at + count));
+  };
+  two[scan + 3] = std::byte{10};
+  two[scan + 4] = std::byte{2};
+  drop(scan + 9, 2);
+  two[frame + 3] = std::byte{14};
+  two[frame + 9] = std::byte{2};
+  drop(frame + 16, 3);
+  throws(two, "a JPEG of 2 components");
+  CHECK_THROWS_WITH_AS((void)decode_image(changed(4, 103), "x.jpg"), doctest::Contains("x.jpg: damaged JPEG"),
+                       ImageError);
+  throws(changed(4, 12), "a JPEG of 12 bits per sample");
   auto no_height = changed(5, 0);
   no_height[frame + 6] = std::byte{0};
   throws(no_height, "states its height after the picture data (DNL)");
@@ -355,7 +374,7 @@ TEST_CASE("damaged PPM and PGM files are errors") {
 
 TEST_CASE("label files give the values that Pillow gives") {
   auto const expected = read_safetensors(data() / "labels" / "expected.safetensors");
-  REQUIRE(expected.tensors.size() == 16);
+  REQUIRE(expected.tensors.size() == 19);
   for (auto const& [name, tensor] : expected.tensors) {
     CAPTURE(name);
     auto const file = read_label_file(data() / "labels" / name);
@@ -366,6 +385,7 @@ TEST_CASE("label files give the values that Pillow gives") {
     REQUIRE(tensor.bytes.size() == 2 * values.size());
     std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
     CHECK(file.values == values);
+    CHECK(file.grey_palette == (name == "palette_of_greys.png"));
   }
   auto const throws = [](char const* name, char const* sentence) {
     CHECK_THROWS_WITH_AS((void)read_label_file(data() / name), doctest::Contains(sentence), ImageError);
@@ -394,6 +414,23 @@ TEST_CASE("255 means none in 8 bits, and in 16 bits where the list is too short 
   CHECK(few(0, 1) == LabelMap::unknown);
   CHECK(read_png_labels(folder / "grey16_with_255.png")(0, 1) == 255);
   CHECK(read_png_labels(folder / "palette_beyond.png")(0, 1) == LabelMap::unknown);
+}
+
+TEST_CASE("a PNG that is damaged behind its pixels gives them, as with Pillow") {
+  for (auto const* name : {"rgb.png", "palette.png", "grey16.png"}) {
+    CAPTURE(name);
+    auto const bytes = read_file(data() / name);
+    auto const pixels = decode_image(bytes, name).pixels;
+    for (std::size_t missing = 0; missing <= 12; ++missing)
+      CHECK(decode_image(std::span(bytes).first(bytes.size() - missing), name).pixels == pixels);
+    auto zeros = bytes;
+    std::fill(zeros.end() - 12, zeros.end(), std::byte{});
+    CHECK(decode_image(zeros, name).pixels == pixels);
+    // The checksum of the pixels themselves is the last thing before.
+    auto wrong = bytes;
+    wrong[bytes.size() - 13] ^= std::byte{1};
+    CHECK_THROWS_WITH_AS((void)decode_image(wrong, name), doctest::Contains("IDAT: CRC error"), ImageError);
+  }
 }
 
 TEST_CASE("changed bytes never crash") {

@@ -39,6 +39,7 @@ LIBRARIES = {
     "png.h": {"io/png.hpp"},
     "jpeglib.h": {"io/jpeg.hpp"},
     "jerror.h": {"io/jpeg.hpp"},
+    "tiffio.h": {"io/detail/tiff_handle.hpp"},
     "utf8proc.h": {"text", "segmentation/legend_font.hpp"},
     "mpi.h": {"distribution/mpi.hpp"},
     "fcntl.h": {"io/file.hpp", "io/line_file.hpp"},

@@ -9,6 +9,7 @@ both with Pillow's version. foreign/ has files that Kovos does not read. Needs P
 import io
 import pathlib
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -76,13 +77,13 @@ def jpeg_oddities(plain, restarts):
         "odd_between_segments_long.jpg": added(tables, bytes(range(200)) * 3),
         "odd_before_scan.jpg": added(scan, b"\0"),
         "odd_before_end.jpg": added(end, b"\0\0\0"),
-        "odd_before_restart.jpg": restarts[:mark] + b"\x55" + restarts[mark:],
+        "odd_before_restart.jpg": restarts[:mark] + b"\x55" * 5 + restarts[mark:],
         "odd_after_end.jpg": plain + b"\0" * 40 + b"more",
         "odd_no_end.jpg": plain[:end] + b"\0" * 64,
         "odd_scan_parameters.jpg": plain[:parameters] + b"\0\0\0" + plain[parameters + 3:],
         "odd_scan_bits.jpg": plain[:parameters] + b"\0\x3f\x11" + plain[parameters + 3:],
         "odd_jfif_version.jpg": plain[:11] + b"\3\7" + plain[13:],
-        "odd_adobe_transform.jpg": added(tables, segment(0xEE, adobe)),
+        "odd_adobe_transform.jpg": plain[:2] + segment(0xEE, adobe) + plain[tables:],
         "odd_fill_bytes.jpg": added(tables, b"\xff" * 5),
     }
 
@@ -158,6 +159,9 @@ def labels(random):
         "palette2.png": png(few % 4, 3, 2, [(b"PLTE", palette[:12])]),
         "palette1.png": png(few % 2, 3, 1, [(b"PLTE", palette[:6])]),
         "palette_beyond.png": png(np.where(few == 15, 255, few), 3, 8, [(b"PLTE", palette)]),
+        "palette_of_greys.png": png(few % 4, 3, 2, [(b"PLTE", bytes([3] * 3 + [90] * 3 + [151] * 3 + [255] * 3))]),
+        "palette_black_white.png": png(few % 2, 3, 1, [(b"PLTE", bytes([0] * 3 + [255] * 3))]),
+        "palette_own_greys.png": png(grey, 3, 8, [(b"PLTE", bytes(i for i in range(256) for _ in range(3)))]),
         "palette_transparent.png": png(few, 3, 8, [(b"PLTE", palette), (b"tRNS", b"\0\x80")]),
         "exif6.png": png(grey, 0, 8, [(b"eXIf", orientation_block(3, 6)[6:])]),
         "rgb.png": png(np.dstack([grey] * 3), 2, 8), "rgba.png": png(np.dstack([grey] * 3 + [alpha(255)]), 6, 8),
@@ -178,7 +182,8 @@ def foreign(picture, smooth):
     for ending, kind in {"gif": "GIF", "bmp": "BMP", "webp": "WEBP", "avif": "AVIF", "jp2": "JPEG2000", "tif": "TIFF",
                          "pdf": "PDF", "ico": "ICO"}.items():
         buffer = io.BytesIO()
-        picture.save(buffer, format=kind)
+        dates = {"creationDate": time.gmtime(0), "modDate": time.gmtime(0)} if kind == "PDF" else {}
+        picture.save(buffer, format=kind, **dates)
         files["picture." + ending] = buffer.getvalue()
     grey = smooth[..., 0].copy()
     files["picture.jxl"] = imagecodecs.jpegxl_encode(smooth)

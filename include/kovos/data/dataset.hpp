@@ -18,6 +18,7 @@
 #include "kovos/data/sample.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/io/image.hpp"
+#include "kovos/io/image_options.hpp"
 
 namespace kovos {
 
@@ -33,6 +34,8 @@ struct SegmentationFolderOptions {
   /// Instead of those of classes.txt. A plain folder without classes.txt needs `layout` as well.
   std::vector<std::string> class_names = {};
   UnreadableFiles unreadable_files = UnreadableFiles::stop;
+  /// How the pictures are decoded.
+  ImageOptions image = {};
 };
 
 namespace detail {
@@ -74,7 +77,9 @@ class SegmentationFolder {
   /// choose from, a picture without a label, or a list of classes that is missing or not that of the layout; FileError
   /// if a folder or classes.txt cannot be read.
   explicit SegmentationFolder(std::filesystem::path const& root, SegmentationFolderOptions options = {})
-      : pair_(detail::choose_pair(root, options.layout, options.split)), policy_(options.unreadable_files) {
+      : pair_(detail::choose_pair(root, options.layout, options.split)),
+        policy_(options.unreadable_files),
+        image_options_(options.image) {
     choose_classes(root, options);
     list_pictures();
   }
@@ -102,7 +107,7 @@ class SegmentationFolder {
   /// Reads one sample. Throws FileError or ImageError if a file cannot be read, DataError if picture and label differ
   /// in size or a label is beyond the list of classes. May be called from several threads.
   SegmentationSample load(std::size_t i) const {
-    SegmentationSample sample{read_image(image_path(i)), read_png_labels(label_path(i)), name(i)};
+    SegmentationSample sample{read_image(image_path(i), image_options_), read_png_labels(label_path(i)), name(i)};
     require<DataError>(sample.image.height == sample.labels.height && sample.image.width == sample.labels.width,
                        detail::shown(image_path(i)), " is ", sample.image.height, " x ", sample.image.width,
                        " and its label ", detail::shown(label_path(i)), " is ", sample.labels.height, " x ",
@@ -219,6 +224,7 @@ class SegmentationFolder {
 
   detail::FolderPair pair_;
   UnreadableFiles policy_;
+  ImageOptions image_options_;
   std::size_t class_count_ = 0;
   std::vector<std::string> class_names_;
   std::vector<Picture> pictures_;

@@ -64,21 +64,31 @@ inline int stated_orientation(std::span<std::byte const> exif, std::string_view 
   return value >= 1 && value <= 8 ? value : 1;
 }
 
-/// The picture as it should be seen: what an EXIF orientation asks for.
-inline Image oriented(Image image, int orientation) {
-  if (orientation <= 1 || orientation > 8) return image;
+/// Turns [height, width, channels] as an orientation from 2 to 8 asks for; height and width become those of the result.
+template <class T>
+std::vector<T> turned(std::vector<T> const& pixels, std::size_t& height, std::size_t& width, std::size_t channels,
+                      int orientation) {
   bool const transposes = orientation >= 5;
-  std::size_t const h = image.height, w = image.width;
-  Image result{transposes ? w : h, transposes ? h : w, std::vector<std::uint8_t>(image.pixels.size())};
-  for (std::size_t y = 0; y < result.height; ++y)
-    for (std::size_t x = 0; x < result.width; ++x) {
+  std::size_t const h = height, w = width;
+  std::vector<T> result(pixels.size());
+  if (transposes) std::swap(height, width);
+  for (std::size_t y = 0; y < height; ++y)
+    for (std::size_t x = 0; x < width; ++x) {
       std::size_t sy = transposes ? x : y, sx = transposes ? y : x;
       // Which source axes run backwards.
       if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8) sx = w - 1 - sx;
       if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7) sy = h - 1 - sy;
-      for (std::size_t c = 0; c < 3; ++c) result.row(y)[3 * x + c] = image.row(sy)[3 * sx + c];
+      for (std::size_t c = 0; c < channels; ++c)
+        result[(y * width + x) * channels + c] = pixels[(sy * w + sx) * channels + c];
     }
   return result;
+}
+
+/// The picture as it should be seen: what an EXIF orientation asks for.
+inline Image oriented(Image image, int orientation) {
+  if (orientation <= 1 || orientation > 8) return image;
+  image.pixels = turned(image.pixels, image.height, image.width, 3, orientation);
+  return image;
 }
 
 }  // namespace kovos::detail

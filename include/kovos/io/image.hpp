@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kovos/core/error.hpp"
@@ -62,15 +63,18 @@ inline Image read_image(std::filesystem::path const& path, ImageOptions options 
   return decode_image(bytes, path.string(), options);
 }
 
-/// The orientation (1 to 8, as EXIF counts) by which decode_image turns this PNG or JPEG; 1 if it says nothing. Labels
-/// are never turned, and 2, 3 and 4 (mirrored, turned by 180 degrees) leave the size as it is, so that nothing else
-/// tells that picture and label do not lie on each other. Reads the headers only; never throws for bad content.
+/// The orientation (1 to 8, as EXIF counts) by which decode_image turns this PNG, JPEG or TIFF; 1 if it says nothing.
+/// Labels in PNGs are never turned, and 2, 3 and 4 (mirrored, turned by 180 degrees) leave the size as it is, so that
+/// nothing else tells that picture and label do not lie on each other. Reads the headers only; never throws for bad
+/// content.
 inline int image_orientation(std::span<std::byte const> bytes) {
   switch (detail::picture_format(bytes)) {
     case detail::PictureFormat::png:
       return detail::png_orientation(bytes);
     case detail::PictureFormat::jpeg:
       return detail::jpeg_orientation(bytes);
+    case detail::PictureFormat::tiff:
+      return detail::stated_orientation(bytes, {});  // EXIF is a TIFF without pixels
     default:
       return 1;
   }

@@ -100,7 +100,7 @@ inline std::string uncommon_jpeg(JpegHeader const& header) {
       break;
   }
   if (header.frame == 0) return {};
-  if (header.precision != 8) return "a JPEG of " + number(header.precision) + " bits per sample";
+  if (header.precision == 12) return "a JPEG of " + number(header.precision) + " bits per sample";
   if (header.height == 0) return "a JPEG that states its height after the picture data (DNL)";
   if (header.components != 1 && header.components != 3 && header.components != 4)
     return "a JPEG of " + number(header.components) + " components";

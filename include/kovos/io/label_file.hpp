@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "kovos/core/error.hpp"
@@ -24,11 +22,22 @@ namespace kovos {
 
 namespace detail {
 
+/// Whether a palette [n * 3] has more than two colours, all of them greys, and not each its own index.
+inline bool has_moved_greys(std::vector<std::uint8_t> const& palette) {
+  bool moved = false;
+  for (std::size_t i = 0; i + 2 < palette.size(); i += 3) {
+    if (palette[i] != palette[i + 1] || palette[i] != palette[i + 2]) return false;
+    moved = moved || palette[i] != i / 3;
+  }
+  return moved && palette.size() > 6;
+}
+
 /// The values of a label PNG. Throws ImageError.
 inline LabelFile decode_png_labels(std::span<std::byte const> bytes, std::string_view source) {
   std::string const name(source);
-  PngData data = read_png_data(bytes, true, source);
-  LabelFile file{data.height, data.width, data.bits == 16 ? 16 : 8, {}};
+  PngData const data = read_png_data(bytes, true, source);
+  LabelFile file{data.height, data.width, data.bits == 16 ? 16 : 8, {}, false};
+  file.grey_palette = data.color == PNG_COLOR_TYPE_PALETTE && has_moved_greys(data.palette);
   std::size_t const count = data.height * data.width;
   bool const grey = data.color == PNG_COLOR_TYPE_GRAY;
   require<ImageError>(!grey || data.bits != 1, name,
@@ -73,8 +82,8 @@ inline LabelFile decode_png_labels(std::span<std::byte const> bytes, std::string
 
 /// Reads a label file, told by its content: PNG (palette of any depth, grey of 2 to 16 bits, colour with three equal
 /// channels, opaque alpha) or, where the TIFF component is built, TIFF. Values are as Pillow gives them: indices of a
-/// palette, grey of 2 and 4 bits as 8-bit grey; no value has a meaning yet, EXIF is not applied. Throws FileError, or
-/// ImageError naming the file, and the pixel whose value cannot be taken.
+/// palette, grey of 2 and 4 bits as 8-bit grey, a PNG as it is stored whatever its orientation; none has a meaning yet.
+/// Throws FileError, or ImageError naming the file, and the pixel whose value cannot be taken.
 inline LabelFile read_label_file(std::filesystem::path const& path) {
   std::string const name = path.string();
   auto const bytes = read_file(path);

@@ -16,8 +16,7 @@
 namespace kovos {
 
 /// A new file that grows by whole lines, each handed to the system at once: a process that is killed leaves all lines
-/// that it wrote and at most one cut line, without its end, as the last. It is the only kind of file that Kovos does
-/// not write under a temporary name.
+/// that it wrote and at most one cut line, without its end, as the last.
 class LineFile {
  public:
   /// Makes a file of this name, or of the same with -2, -3 ... before its extension if there is one already: no other

@@ -39,6 +39,7 @@ struct PngData {
 struct PngSource {
   std::span<std::byte const> bytes;
   std::size_t at = 0;
+  bool has_all_rows = false;  // and the checksums over them were right
   char message[160] = "damaged";
 };
 
@@ -74,7 +75,7 @@ inline bool read_png_data(PngSource& source, PngData& data, bool raw, std::strin
   png_structp const png = reader.png;
   png_infop const info = reader.info;
   require<ImageError>(info != nullptr, std::string(name), ": libpng could not be started");
-  if (setjmp(png_jmpbuf(png))) return false;
+  if (setjmp(png_jmpbuf(png))) return source.has_all_rows;
   png_set_user_limits(png, 0x7fffffff, 0x7fffffff);
   png_set_read_fn(png, &source, kovos_png_read);
   png_read_info(png, info);
@@ -85,7 +86,7 @@ inline bool read_png_data(PngSource& source, PngData& data, bool raw, std::strin
   check_picture_size(data.height, data.width, name);
   png_colorp colors = nullptr;
   int count = 0;
-  if (png_get_PLTE(png, info, &colors, &count) && !raw)
+  if (png_get_PLTE(png, info, &colors, &count))
     for (int i = 0; i < count; ++i)
       data.palette.insert(data.palette.end(), {colors[i].red, colors[i].green, colors[i].blue});
   if (data.bits < 8) {
@@ -102,7 +103,8 @@ inline bool read_png_data(PngSource& source, PngData& data, bool raw, std::strin
   data.rows.resize(stride * data.height);
   for (int pass = png_get_interlace_type(png, info) == PNG_INTERLACE_ADAM7 ? 7 : 1; pass > 0; --pass)
     for (std::size_t y = 0; y < data.height; ++y) png_read_row(png, data.rows.data() + y * stride, nullptr);
-  png_read_end(png, info);
+  source.has_all_rows = true;
+  png_read_end(png, info);  // what is wrong behind the pixels costs none
   return true;
 }
 
@@ -205,7 +207,10 @@ inline int png_orientation(std::span<std::byte const> bytes) {
 
 /// A PNG as 8-bit RGB, by Pillow's rules; where a 16-bit one is to be scaled, by the options'.
 inline Image decode_png(std::span<std::byte const> bytes, std::string_view name, ImageOptions options = {}) {
-  PngData const data = read_png_data(bytes, false, name);
+  PngData data = read_png_data(bytes, false, name);
+  int const orientation = options.apply_orientation ? png_orientation(bytes) : 1;
+  if (data.color == PNG_COLOR_TYPE_RGB && data.bits == 8)
+    return oriented(Image{data.height, data.width, std::move(data.rows)}, orientation);
   Image image{data.height, data.width, std::vector<std::uint8_t>(data.height * data.width * 3)};
   std::size_t const sample = data.bits == 16 ? 2 : 1;
   bool const grey = data.channels <= 2, scale = options.bit_depth == BitDepth::scale;
@@ -227,7 +232,7 @@ inline Image decode_png(std::span<std::byte const> bytes, std::string_view name,
       for (std::size_t c = 0; c < 3; ++c) to[c] = sample == 1 ? p[c] : of_16_bits(p + 2 * c);
     }
   }
-  return oriented(std::move(image), options.apply_orientation ? png_orientation(bytes) : 1);
+  return oriented(std::move(image), orientation);
 }
 
 struct PngTarget {

@@ -91,6 +91,12 @@ class AnyModel {
   Segmentation segment(Image const& picture, Words const& words, SegmentOptions const& options = {}) const {
     return model_->segment(picture, words, options);
   }
+  /// See CatSeg::grid_scores.
+  DynamicTensor<float, 4, typename Exec::memory_space> grid_scores(Image const& picture, Words const& words,
+                                                                   SegmentOptions const& options = {},
+                                                                   StageTimes* times = nullptr) const {
+    return model_->grid_scores(picture, words, options, times);
+  }
   /// See CatSeg::save_packed.
   bool save_packed() const { return model_->save_packed(); }
   Context<Exec> const& context() const { return model_->context(); }
@@ -102,6 +108,9 @@ class AnyModel {
     virtual CatSegConfig const& config() const = 0;
     virtual Words encode(ClassList const&, PromptTemplates const&) const = 0;
     virtual Segmentation segment(Image const&, Words const&, SegmentOptions const&) const = 0;
+    virtual DynamicTensor<float, 4, typename Exec::memory_space> grid_scores(Image const&, Words const&,
+                                                                             SegmentOptions const&,
+                                                                             StageTimes*) const = 0;
     virtual bool save_packed() const = 0;
     virtual Context<Exec> const& context() const = 0;
   };
@@ -114,6 +123,11 @@ class AnyModel {
     Words encode(ClassList const& c, PromptTemplates const& t) const override { return model.encode(c, t); }
     Segmentation segment(Image const& p, Words const& w, SegmentOptions const& o) const override {
       return model.segment(p, w, o);
+    }
+    DynamicTensor<float, 4, typename Exec::memory_space> grid_scores(Image const& p, Words const& w,
+                                                                     SegmentOptions const& o,
+                                                                     StageTimes* t) const override {
+      return model.grid_scores(p, w, o, t);
     }
     bool save_packed() const override { return model.save_packed(); }
     Context<Exec> const& context() const override { return model.context(); }

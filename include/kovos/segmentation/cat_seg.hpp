@@ -127,25 +127,8 @@ class CatSeg {
   /// Labels every pixel of a picture with one of the words.
   /// Throws ShapeError for an empty picture, ConfigError for an impossible option.
   Segmentation segment(Image const& picture, Words const& words, SegmentOptions const& options = {}) const {
-    require<TextError>(words.names.size() > 0, "[CatSeg] there are no words to look for");
-    require<ShapeError>(picture.height > 0 && picture.width > 0, "[CatSeg] the picture is empty");
     Segmentation result;
-    auto const views = [&] {
-      Stage stage(context_, "preprocessing", &result.times);
-      auto const [height, width] =
-          shortest_edge_size(picture.height, picture.width, Config.test.short_edge, Config.test.longest_edge);
-      return cut_views(context_, image_tensor(context_, resize_pillow(picture, height, width, ResizeFilter::bilinear)),
-                       options.window, Config.test, Config.clip_resolution);
-    }();
-    typename Aggregator<Config, float, memory_space>::Options head;
-    head.times = &result.times;
-    head.most_classes = options.most_classes;
-    head.most_decoded = options.most_decoded;
-    head.layers = options.layers;
-    std::vector<ClassLogits<memory_space>> logits;
-    for (auto const& view : network_.image_features(context_, views.pixels, &result.times))
-      logits.push_back(options.raw_cost_volume ? cosines(view, words)
-                                               : network_.transformer(context_, view, words.features, head));
+    auto const [views, logits] = look(picture, words, options, &result.times);
     {
       Stage stage(context_, "labels", &result.times);
       choose_labels(views, logits, words, picture.height, picture.width, options, result);
@@ -154,7 +137,49 @@ class CatSeg {
     return result;
   }
 
+  /// What segment() resizes to the picture's size and compares: the score (0..1) of every word on the grid on which the
+  /// views meet, near zero for words that no view computed. -> [T, h, w, 1]. Throws as segment().
+  DynamicTensor<float, 4, memory_space> grid_scores(Image const& picture, Words const& words,
+                                                    SegmentOptions const& options = {},
+                                                    StageTimes* times = nullptr) const {
+    auto const [views, logits] = look(picture, words, options, times);
+    Stage stage(context_, "labels", times);
+    auto const size = merged_size(views, logits);
+    std::size_t const classes = words.names.size(), tile = 16;
+    auto const scores = context_.template tensor<float>(classes, size[0], size[1], std::size_t{1});
+    for (std::size_t first = 0; first < classes; first += tile) {
+      std::size_t const count = std::min(tile, classes - first);
+      assign(context_, scores.slice(first, count), merge_views_on_grid(context_, views, logits, first, count));
+    }
+    return scores;
+  }
+
  private:
+  /// Cuts the picture into views and takes them through the network.
+  std::pair<Views<memory_space>, std::vector<ClassLogits<memory_space>>> look(Image const& picture, Words const& words,
+                                                                              SegmentOptions const& options,
+                                                                              StageTimes* times) const {
+    require<TextError>(words.names.size() > 0, "[CatSeg] there are no words to look for");
+    require<ShapeError>(picture.height > 0 && picture.width > 0, "[CatSeg] the picture is empty");
+    auto views = [&] {
+      Stage stage(context_, "preprocessing", times);
+      auto const [height, width] =
+          shortest_edge_size(picture.height, picture.width, Config.test.short_edge, Config.test.longest_edge);
+      return cut_views(context_, image_tensor(context_, resize_pillow(picture, height, width, ResizeFilter::bilinear)),
+                       options.window, Config.test, Config.clip_resolution);
+    }();
+    typename Aggregator<Config, float, memory_space>::Options head;
+    head.times = times;
+    head.most_classes = options.most_classes;
+    head.most_decoded = options.most_decoded;
+    head.layers = options.layers;
+    std::vector<ClassLogits<memory_space>> logits;
+    for (auto const& view : network_.image_features(context_, views.pixels, times))
+      logits.push_back(options.raw_cost_volume ? cosines(view, words)
+                                               : network_.transformer(context_, view, words.features, head));
+    return {std::move(views), std::move(logits)};
+  }
+
   /// The fingerprint of the text encoder if it pays to know it: it is taken once per file of weights.
   std::optional<Fingerprint> text_encoder() const {
     if constexpr (is_host_execution<Exec>) {

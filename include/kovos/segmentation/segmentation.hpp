@@ -48,7 +48,8 @@ struct Segmentation {
   StageTimes times;                          // seconds per stage
 };
 
-/// Applies the unknown threshold and the background rule to labels, and takes the statistics.
+/// Applies the unknown threshold and the background rule to labels, of which some may be unknown already, and takes the
+/// statistics.
 /// Throws ConfigError if background_from is not one of the classes.
 inline void finish(Segmentation& result, SegmentOptions const& options) {
   std::size_t const background = options.background_from;
@@ -64,7 +65,7 @@ inline void finish(Segmentation& result, SegmentOptions const& options) {
   std::size_t unknown = 0;
   for (std::size_t i = 0; i < result.labels.labels.size(); ++i) {
     auto& label = result.labels.labels[i];
-    if (options.unknown && result.confidence[i] < *options.unknown) {
+    if (label == LabelMap::unknown || (options.unknown && result.confidence[i] < *options.unknown)) {
       label = LabelMap::unknown;
       ++unknown;
       continue;
