@@ -218,6 +218,10 @@ class TorchTensors {
   std::optional<std::string> unreadable_type(PickleNode const& node) const {
     auto const& type = torch_types[file_.pickle.tensors[static_cast<std::size_t>(node.integer)].type];
     if (type.dtype) return std::nullopt;
+    if (type.name.find("complex") != std::string_view::npos) {
+      return "has the element type " + std::string(type.name) +
+             ", which is not supported: save torch.view_as_real(...)";
+    }
     return "has the element type " + std::string(type.name) + ", which is not supported: convert it to float32 first";
   }
 
