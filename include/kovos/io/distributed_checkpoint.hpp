@@ -89,12 +89,13 @@ class DistributedCheckpoint {
     fail<CheckpointError>(where_, " is no list of torch.distributed.checkpoint that Kovos can read: ", parts...);
   }
 
-  /// The value of an attribute of an object, if it has one.
+  /// The value of an attribute of an object, if it has one; the objects of a list have a handful.
   std::optional<Index> attribute(Index object, std::string_view name) const {
     auto const& node = pickle_[object];
     if (node.kind != Kind::opaque || node.items.size() != 1 || pickle_[node.items[0]].kind != Kind::dictionary) {
       return std::nullopt;
     }
+    if (pickle_[node.items[0]].items.size() > 64) complain("an object has too many attributes");
     return pickle_.find(node.items[0], name);
   }
   Index field(Index object, std::string_view name, Kind kind) const {

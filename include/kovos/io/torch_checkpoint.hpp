@@ -152,8 +152,8 @@ class TorchTensors {
         emit(name, value);
       } else if (value.kind == Kind::opaque && value.module.starts_with("numpy") && value.text.starts_with('_')) {
         leave_out(name, "is a NumPy array, expected a tensor: torch.from_numpy(...) makes one");
-      } else if (auto const count = tensors_in(value); count > 0) {
-        leave_out(name, "is a group of " + std::to_string(count) + " tensors, expected one");
+      } else if (is_group(value)) {
+        leave_out(name, "is a group of tensors, expected one");
       }
     }
   }
@@ -264,12 +264,11 @@ class TorchTensors {
            "tensor");
   }
 
-  /// How many tensors a dictionary or list holds directly.
-  std::size_t tensors_in(PickleNode const& node) const {
-    std::size_t count = 0;
-    if (node.kind != Kind::dictionary && node.kind != Kind::list && node.kind != Kind::tuple) return 0;
-    for (auto const item : node.items) count += file_.pickle[item].kind == Kind::tensor ? 1 : 0;
-    return count;
+  /// Whether a dictionary or list holds tensors directly. A few items tell; a lying file may name a long list often.
+  bool is_group(PickleNode const& node) const {
+    if (node.kind != Kind::dictionary && node.kind != Kind::list && node.kind != Kind::tuple) return false;
+    auto const few = std::span(node.items).first(std::min<std::size_t>(node.items.size(), 64));
+    return std::any_of(few.begin(), few.end(), [&](auto item) { return file_.pickle[item].kind == Kind::tensor; });
   }
 
   /// The entries of a dictionary that are dictionaries of tensors.
@@ -280,7 +279,7 @@ class TorchTensors {
     for (std::size_t i = 0; i + 1 < items.size() && names.size() < 16; i += 2) {
       auto const& key = file_.pickle[items[i]];
       auto const& value = file_.pickle[items[i + 1]];
-      if (key.kind == Kind::text && is_utf8(key.text) && value.kind == Kind::dictionary && tensors_in(value) > 0) {
+      if (key.kind == Kind::text && is_utf8(key.text) && value.kind == Kind::dictionary && is_group(value)) {
         names.push_back(key.text);
       }
     }
@@ -291,7 +290,8 @@ class TorchTensors {
   std::string why_none(std::uint32_t model) const {
     if (!result_.left_out.empty()) {
       auto const& [name, why] = *result_.left_out.begin();
-      bool const group = tensors_in_entry(model, name) > 0;
+      auto const entry = file_.pickle.find(model, name);
+      bool const group = entry && is_group(file_.pickle[*entry]);
       if (!group || groups_of(file_.pickle.root).empty()) return " that Kovos can hold: " + in_quotes(name) + " " + why;
     }
     auto const groups = groups_of(file_.pickle.root);
@@ -304,11 +304,6 @@ class TorchTensors {
     }
     return text + ": to read these, put '#' and the name behind the file name, as in FILE#" +
            std::string(groups.front());
-  }
-
-  std::size_t tensors_in_entry(std::uint32_t node, std::string_view name) const {
-    auto const found = file_.pickle.find(node, name);
-    return found ? tensors_in(file_.pickle[*found]) : 0;
   }
 
   TensorBytes materialise(std::string const& name, PickleNode const& node) {

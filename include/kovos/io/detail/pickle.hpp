@@ -154,11 +154,12 @@ struct Pickle {
 /// although nothing is run here, because the same file would be dangerous in Python. All other unknown names are
 /// opaque: training checkpoints name whatever their authors kept beside the weights, builtins.getattr among them.
 inline bool is_dangerous_global(std::string_view module, std::string_view name) {
-  static constexpr std::array<std::string_view, 28> modules = {
-      "os",     "posix",  "nt",       "sys",       "subprocess", "shutil",  "socket",   "pty",
-      "runpy",  "imp",    "ctypes",   "importlib", "pickle",     "_pickle", "cPickle",  "marshal",
-      "code",   "codeop", "pdb",      "bdb",       "timeit",     "asyncio", "cProfile", "multiprocessing",
-      "popen2", "pip",    "commands", "webbrowser"};
+  static constexpr std::array<std::string_view, 22> modules = {
+      "posix", "nt",     "sys",      "subprocess", "shutil",   "socket",    "pty",    "runpy",
+      "imp",   "pickle", "_pickle",  "cPickle",    "marshal",  "code",      "codeop", "pdb",
+      "bdb",   "timeit", "cProfile", "popen2",     "commands", "webbrowser"};
+  static constexpr std::array<std::string_view, 6> packages = {"os",      "ctypes",          "importlib",
+                                                               "asyncio", "multiprocessing", "pip"};
   static constexpr std::array<std::string_view, 15> builtins = {
       "eval",      "exec",  "execfile",   "compile", "__import__", "open",   "file", "input",
       "raw_input", "apply", "breakpoint", "reload",  "globals",    "locals", "vars"};
@@ -166,7 +167,9 @@ inline bool is_dangerous_global(std::string_view module, std::string_view name) 
   if (top == "builtins" || top == "__builtin__") {
     return std::find(builtins.begin(), builtins.end(), name.substr(0, name.find('.'))) != builtins.end();
   }
-  return std::find(modules.begin(), modules.end(), top) != modules.end();
+  // A module has nothing below it: "code.models" is somebody's folder.
+  return std::find(modules.begin(), modules.end(), module) != modules.end() ||
+         std::find(packages.begin(), packages.end(), top) != packages.end();
 }
 
 /// Interprets one pickle. `where` begins every message.
@@ -486,8 +489,10 @@ class Unpickler {
   bool is_negated(Index marks) const {
     auto const& node = result_.nodes[marks];
     if (node.kind == Kind::none) return false;
-    if (node.kind != Kind::dictionary)
-      complain("has a tensor marked with ", describe(marks), ", expected a dictionary");
+    constexpr std::size_t most_marks = 16;
+    if (node.kind != Kind::dictionary || node.items.size() > 2 * most_marks) {
+      complain("has a tensor marked with ", describe(marks), ", expected a small dictionary");
+    }
     bool negated = false;
     for (std::size_t i = 0; i + 1 < node.items.size(); i += 2) {
       auto const& key = result_.nodes[node.items[i]];
