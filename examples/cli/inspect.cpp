@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// kovos inspect WEIGHTS, kovos convert IN OUT.safetensors
+// kovos inspect WEIGHTS
 
 #include <cstddef>
 #include <cstdio>
@@ -12,7 +12,6 @@
 #include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/zero_shot.hpp"
 #include "kovos/io/checkpoint_file.hpp"
-#include "kovos/io/safetensors.hpp"
 #include "kovos/segmentation/any_model.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
 
@@ -137,31 +136,6 @@ void add_inspect(CLI::App& app, Action& action) {
       bool const fits = found.has_report && found.report.complete();
       if (!fits && !options->json) std::printf("Kovos cannot run these weights as they are.\n");
       return fits ? done : failed;
-    };
-  });
-}
-
-void add_convert(CLI::App& app, Action& action) {
-  struct Options {
-    std::string in, out;
-  };
-  auto options = std::make_shared<Options>();
-  auto* command = app.add_subcommand("convert", "Write any checkpoint Kovos reads as one safetensors file");
-  command->add_option("in", options->in, "Checkpoint to read")->required();
-  command->add_option("out", options->out, "safetensors file to write")->required();
-  command->callback([options, &action] {
-    action = [options] {
-      if (!options->out.ends_with(".safetensors"))
-        throw UsageError("the output '" + options->out +
-                         "' must end with .safetensors, the only format convert writes");
-      auto file = read_checkpoint(options->in);
-      file.metadata.try_emplace("format", "pt");
-      write_safetensors(options->out, file);
-      std::size_t bytes = 0;
-      for (auto const& entry : file.tensors) bytes += entry.second.bytes.size();
-      std::fprintf(stderr, "%s: %zu tensors, %.1f MB\n", options->out.c_str(), file.tensors.size(),
-                   static_cast<double>(bytes) / 1e6);
-      return done;
     };
   });
 }

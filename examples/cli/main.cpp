@@ -32,12 +32,12 @@ int run(int argc, char** argv) {
   add_segment(app, machine, action);
   add_evaluate(app, machine, action);
   add_scenes(app, action);
+  add_convert(app, action);
 #ifdef KOVOS_TOOL_ALL
   add_train(app, machine, action);
   add_classify(app, machine, action);
   add_plan(app, machine, action);
   add_inspect(app, action);
-  add_convert(app, action);
   add_info(app, action);
 #endif
   try {

@@ -9,9 +9,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "kovos/core/error.hpp"
+#include "kovos/core/quote.hpp"
+#include "kovos/io/distributed_checkpoint.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/io/named_tensors.hpp"
 #include "kovos/io/safetensors.hpp"
@@ -73,34 +76,84 @@ inline std::string describe_foreign_file(std::span<std::byte const> content) {
 
 }  // namespace detail
 
-/// Reads the bytes of a checkpoint whose kind is recognised from its content. Throws CheckpointError.
-inline NamedTensors parse_checkpoint(std::span<std::byte const> content, std::string const& source_name,
-                                     std::shared_ptr<void const> owner) {
-  if (detail::begins_with(content, {"PK\x03\x04", 4}) || detail::begins_with(content, detail::legacy_magic)) {
-    return parse_torch_checkpoint(content, source_name, std::move(owner));
+namespace detail {
+
+/// The tensors of one file under the names that stand there.
+inline NamedTensors parse_container(std::span<std::byte const> content, std::string const& source_name,
+                                    std::shared_ptr<void const> owner, std::string_view entry = {}) {
+  if (begins_with(content, {"PK\x03\x04", 4}) || begins_with(content, legacy_magic)) {
+    return parse_torch_checkpoint(content, source_name, std::move(owner), entry);
   }
-  if (detail::resembles_safetensors(content)) return parse_safetensors(content, source_name, std::move(owner));
-  fail<CheckpointError>(detail::in_quotes(source_name), " ", detail::describe_foreign_file(content),
+  bool const safetensors = resembles_safetensors(content);
+  require<CheckpointError>(entry.empty() || !safetensors, in_quotes(source_name), " is a safetensors file, which has ",
+                           "no entries inside it: leave out '#", entry, "'");
+  if (safetensors) return parse_safetensors(content, source_name, std::move(owner));
+  fail<CheckpointError>(in_quotes(source_name), " ", describe_foreign_file(content),
                         "; expected weights as .safetensors, its index.json, or .pth / .pt / .bin from torch.save");
 }
 
-/// Reads a checkpoint of any kind we know, recognised from its content and not from its name: safetensors, the index of
-/// several files (safetensors or torch.save), torch.save's zip archive, its older form, TorchScript. The file is
-/// mapped, not copied. Throws FileError for a missing or unreadable file, CheckpointError if it has no usable weights.
-inline NamedTensors read_checkpoint(std::filesystem::path const& path) {
+/// "FILE#ENTRY" becomes FILE and ENTRY, unless there is a file of the whole name.
+inline std::pair<std::filesystem::path, std::string> split_entry(std::filesystem::path const& path) {
+  auto const name = path.filename().string();
+  auto const mark = name.rfind('#');
+  std::error_code ignored;
+  if (mark == std::string::npos || mark == 0 || mark + 1 == name.size() || std::filesystem::exists(path, ignored)) {
+    return {path, ""};
+  }
+  return {path.parent_path() / name.substr(0, mark), name.substr(mark + 1)};
+}
+
+inline NamedTensors read_container(std::filesystem::path const& path, std::string const& entry) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored) && std::filesystem::exists(path / ".metadata", ignored)) {
+    return read_distributed_checkpoint(path, entry);
+  }
   auto const file = MappedFile::open(path);
   auto const content = file->bytes();
+  require<CheckpointError>(path.extension() != ".distcp" || !begins_with(content, {"PK\x03\x04", 4}), shown(path),
+                           " is one shard of a checkpoint of torch.distributed.checkpoint: give the folder with its ",
+                           "file '.metadata' instead");
   // A safetensors header of 123 bytes also begins with '{': its length.
-  if (!detail::resembles_safetensors(content) && detail::resembles_json(content)) {
-    return detail::read_shards(path, [](std::filesystem::path const& shard) {
+  if (!resembles_safetensors(content) && resembles_json(content)) {
+    require<CheckpointError>(entry.empty(), shown(path), " is an index, which has no entries inside it: leave out '#",
+                             entry, "'");
+    return read_shards(path, [](std::filesystem::path const& shard) {
       auto const part = MappedFile::open(shard);
-      auto tensors = parse_checkpoint(part->bytes(), shard.string(), part);
+      auto tensors = parse_container(part->bytes(), shard.string(), part);
       tensors.stamp = part->stamp();
       return tensors;
     });
   }
-  auto tensors = parse_checkpoint(content, path.string(), file);
+  auto tensors = parse_container(content, path.string(), file, entry);
   tensors.stamp = file->stamp();
+  return tensors;
+}
+
+}  // namespace detail
+
+/// Reads the bytes of a checkpoint whose kind is recognised from its content, and drops `module.` and `_orig_mod.` from
+/// the names. Throws CheckpointError.
+inline NamedTensors parse_checkpoint(std::span<std::byte const> content, std::string const& source_name,
+                                     std::shared_ptr<void const> owner) {
+  auto tensors = detail::parse_container(content, source_name, std::move(owner));
+  drop_wrapper_prefixes(tensors);
+  return tensors;
+}
+
+/// Reads a checkpoint of any kind we know, recognised from its content and not from its name: safetensors, the index of
+/// several files (safetensors or torch.save), torch.save's zip archive, its older form, TorchScript, a folder of
+/// torch.distributed.checkpoint. Files are mapped, not copied. `module.` and `_orig_mod.` are dropped from the names
+/// (drop_wrapper_prefixes). "FILE#ENTRY" reads an entry of a PyTorch file other than `model` or `state_dict`, such as
+/// averaged weights under `model_ema`. Throws FileError for a missing or unreadable file, CheckpointError if it has no
+/// usable weights.
+inline NamedTensors read_checkpoint(std::filesystem::path const& path) {
+  auto const [file, entry] = detail::split_entry(path);
+  auto tensors = detail::read_container(file, entry);
+  if (!entry.empty()) {
+    tensors.source = path.string();
+    tensors.stamp += " #" + entry;
+  }
+  drop_wrapper_prefixes(tensors);
   return tensors;
 }
 

@@ -183,6 +183,7 @@ class SafetensorsHeader final : public JsonEvents {
     }
   }
   void on_other(std::string_view kind) override {
+    if (depth() == 1 && in_metadata_ && kind == "null") return;  // the reference parser takes it for none
     if (depth() < 2 || in_metadata_ || field_ != Field::unknown) wrong(kind);
   }
   [[noreturn]] void wrong(std::string_view kind) const {
@@ -245,11 +246,22 @@ inline std::optional<DType> dtype_from_safetensors(std::string_view name) {
   return std::nullopt;
 }
 
-/// Whether the format knows this type although Kovos does not.
-inline bool is_foreign_safetensors_dtype(std::string_view name) {
-  for (std::string_view known : {"F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64", "F4", "F6_E2M3", "F6_E3M2"})
-    if (name == known) return true;
-  return false;
+/// The bits of an element of a type that the format knows although Kovos does not.
+inline std::optional<std::size_t> bits_of_foreign_safetensors_dtype(std::string_view name) {
+  struct Foreign {
+    std::string_view name;
+    std::size_t bits;
+  };
+  for (auto const& known : {Foreign{"F8_E8M0", 8},
+                            {"F8_E4M3FNUZ", 8},
+                            {"F8_E5M2FNUZ", 8},
+                            {"C64", 64},
+                            {"F4", 4},
+                            {"F6_E2M3", 6},
+                            {"F6_E3M2", 6}}) {
+    if (name == known.name) return known.bits;
+  }
+  return std::nullopt;
 }
 
 /// Place of a type in files written by the reference library: larger alignment first, then its own list, reversed.
@@ -318,6 +330,10 @@ NamedTensors read_shards(std::filesystem::path const& index_path, ReadShard cons
                              names.size(), " tensors in it; copy every shard beside the index");
     NamedTensors part = read_shard(path);
     for (auto const& name : names) {
+      if (auto const left = part.left_out.find(name); left != part.left_out.end()) {
+        result.left_out.insert(*left);
+        continue;
+      }
       auto node = part.tensors.extract(name);
       require<CheckpointError>(!node.empty(), shown(path), " lacks ", in_quotes(name), ", which ", where,
                                " says it holds");
@@ -335,7 +351,8 @@ NamedTensors read_shards(std::filesystem::path const& index_path, ReadShard cons
 /// Reads the bytes of a safetensors file without copying: the tensors point into `content`, which `owner` must keep
 /// alive. Throws CheckpointError, naming `source_name`, for everything the reference parser rejects (short file, header
 /// longer than 100 MB or than the file, bad JSON, missing fields, wrong sizes, holes, overlaps, trailing bytes) and for
-/// repeated names. Format: https://github.com/huggingface/safetensors.
+/// repeated names. Tensors of a type that Kovos cannot hold (complex, 4 and 6 bits) go to `left_out`. Format:
+/// https://github.com/huggingface/safetensors.
 inline NamedTensors parse_safetensors(std::span<std::byte const> content, std::string const& source_name,
                                       std::shared_ptr<void const> owner) {
   std::string const where = detail::in_quotes(source_name);
@@ -369,22 +386,28 @@ inline NamedTensors parse_safetensors(std::span<std::byte const> content, std::s
                              !entry.dtype ? "dtype" : (!entry.shape ? "shape" : "data_offsets"),
                              "; the file is damaged or written by a faulty program");
     auto const dtype = detail::dtype_from_safetensors(*entry.dtype);
-    if (!dtype) {
-      bool const foreign = detail::is_foreign_safetensors_dtype(*entry.dtype);
-      fail<CheckpointError>(where, ": ", key, " has the ", foreign ? "unsupported" : "unknown", " dtype ",
-                            detail::in_quotes(*entry.dtype), ", expected one of BOOL, U8 to U64, I8 to I64, F16, ",
-                            "BF16, F32, F64, F8_E4M3, F8_E5M2: convert the file first");
-    }
+    auto const foreign_bits = detail::bits_of_foreign_safetensors_dtype(*entry.dtype);
+    require<CheckpointError>(dtype || foreign_bits, where, ": ", key, " has the unknown dtype ",
+                             detail::in_quotes(*entry.dtype), ", expected one of BOOL, U8 to U64, I8 to I64, F16, ",
+                             "BF16, F32, F64, F8_E4M3, F8_E5M2: convert the file first");
     require<CheckpointError>(entry.data_offsets->size() == 2, where, ": ", key, " has ", entry.data_offsets->size(),
                              " data_offsets, expected begin and end");
     auto const [begin, end] = std::pair((*entry.data_offsets)[0], (*entry.data_offsets)[1]);
     require<CheckpointError>(begin <= end && end <= data.size(), where, ": ", key, " lies at bytes ", begin, " to ",
                              end, " of the data, which has ", data.size(), " bytes: is it an unfinished download?");
-    auto const size = detail::checked_product(*entry.shape, size_of(*dtype));
+    auto size = detail::checked_product(*entry.shape, dtype ? size_of(*dtype) : *foreign_bits);
     require<CheckpointError>(size.has_value(), where, ": the shape of ", key, " is too large for 64 bits");
+    if (!dtype) {
+      require<CheckpointError>(*size % 8 == 0, where, ": ", key, " has ", *size, " bits, expected whole bytes");
+      size = *size / 8;
+    }
     require<CheckpointError>(*size == end - begin, where, ": ", key, " has ", end - begin, " bytes, expected ", *size,
                              " from its dtype ", *entry.dtype, " and its shape");
     placed.push_back({begin, end, name});
+    if (!dtype) {
+      result.left_out.emplace(name, "has the dtype " + *entry.dtype + ", which is not supported: convert it to F32");
+      continue;
+    }
     result.tensors.emplace(name, TensorBytes{*dtype, std::move(*entry.shape), data.subspan(begin, end - begin), owner});
   }
   std::sort(placed.begin(), placed.end(), [](Placed const& a, Placed const& b) {

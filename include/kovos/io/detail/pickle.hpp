@@ -62,6 +62,14 @@ inline constexpr std::array torch_types = {
     TorchType{"", "float8_e4m3fnuz", 1, std::nullopt},
     TorchType{"", "float8_e5m2fnuz", 1, std::nullopt},
     TorchType{"", "float8_e8m0fnu", 1, std::nullopt},
+    TorchType{"", "float4_e2m1fn_x2", 1, std::nullopt},
+    TorchType{"", "complex32", 4, std::nullopt},
+    TorchType{"", "bcomplex32", 4, std::nullopt},
+    TorchType{"", "bits1x8", 1, std::nullopt},
+    TorchType{"", "bits2x4", 1, std::nullopt},
+    TorchType{"", "bits4x2", 1, std::nullopt},
+    TorchType{"", "bits8", 1, std::nullopt},
+    TorchType{"", "bits16", 2, std::nullopt},
 };
 
 /// A persistent id: `numel` elements of `type` in the record `key`, beginning at element `offset` (legacy views only).
@@ -77,6 +85,7 @@ struct PickledTensor {
   std::size_t storage = 0;  // index into Pickle::storages
   std::size_t type = 0;
   std::size_t offset = 0;
+  bool negated = false;  // the values are those of the storage times -1, as in z.conj().imag
   std::vector<std::size_t> shape, strides;
 };
 
@@ -90,6 +99,9 @@ enum class PickleGlobal : std::uint8_t {
   rebuild_tensor_v2,
   rebuild_tensor_v3,
   rebuild_parameter,
+  rebuild_from_type,  // (function, class, arguments, attributes)
+  rebuild_on_device,  // (tensor of the CPU, dtype, device, ...)
+  rebuild_other,      // a tensor that is no strided view of a storage
   script_class,
 };
 
@@ -112,10 +124,10 @@ struct PickleNode {
   };
   Kind kind = Kind::none;
   PickleGlobal global = PickleGlobal::unknown;
-  bool holds_tensor = false;         // opaque, and made from a tensor or a storage
+  bool holds_tensor = false;         // opaque, and a tensor or made from a tensor or a storage
   std::int64_t integer = 0;          // value, or index into storages, tensors, torch_types
   std::string_view module, text;     // of a global or an opaque; text of a text
-  std::vector<std::uint32_t> items;  // elements, or key, value, key, value, ...
+  std::vector<std::uint32_t> items;  // elements, or key, value, key, value, ...; opaque: state or arguments
 };
 
 /// The tree; texts point into the pickle's bytes.
@@ -138,22 +150,26 @@ struct Pickle {
   }
 };
 
-/// Functions and classes that a pickle names only to run something; refused wherever they occur, although nothing is
-/// run here, because the same file would be dangerous in Python.
+/// Functions and classes that an attacker names and an ordinary checkpoint does not; refused wherever they occur,
+/// although nothing is run here, because the same file would be dangerous in Python. All other unknown names are
+/// opaque: training checkpoints name whatever their authors kept beside the weights, builtins.getattr among them.
 inline bool is_dangerous_global(std::string_view module, std::string_view name) {
-  static constexpr std::array<std::string_view, 31> modules = {
-      "os",     "posix",  "nt",       "sys",        "subprocess", "shutil",  "socket",   "pty",
-      "runpy",  "imp",    "ctypes",   "importlib",  "pickle",     "_pickle", "cPickle",  "marshal",
-      "code",   "codeop", "pdb",      "bdb",        "timeit",     "asyncio", "cProfile", "multiprocessing",
-      "popen2", "pip",    "commands", "webbrowser", "operator",   "profile", "_operator"};
-  static constexpr std::array<std::string_view, 18> harmless_builtins = {
-      "set",  "frozenset", "bytearray", "bytes", "complex", "list",  "dict",   "tuple", "int",
-      "long", "float",     "bool",      "str",   "unicode", "slice", "object", "range", "xrange"};
+  static constexpr std::array<std::string_view, 22> modules = {
+      "posix", "nt",     "sys",      "subprocess", "shutil",   "socket",    "pty",    "runpy",
+      "imp",   "pickle", "_pickle",  "cPickle",    "marshal",  "code",      "codeop", "pdb",
+      "bdb",   "timeit", "cProfile", "popen2",     "commands", "webbrowser"};
+  static constexpr std::array<std::string_view, 6> packages = {"os",      "ctypes",          "importlib",
+                                                               "asyncio", "multiprocessing", "pip"};
+  static constexpr std::array<std::string_view, 15> builtins = {
+      "eval",      "exec",  "execfile",   "compile", "__import__", "open",   "file", "input",
+      "raw_input", "apply", "breakpoint", "reload",  "globals",    "locals", "vars"};
   auto const top = module.substr(0, module.find('.'));
   if (top == "builtins" || top == "__builtin__") {
-    return std::find(harmless_builtins.begin(), harmless_builtins.end(), name) == harmless_builtins.end();
+    return std::find(builtins.begin(), builtins.end(), name.substr(0, name.find('.'))) != builtins.end();
   }
-  return std::find(modules.begin(), modules.end(), top) != modules.end();
+  // A module has nothing below it: "code.models" is somebody's folder.
+  return std::find(modules.begin(), modules.end(), module) != modules.end() ||
+         std::find(packages.begin(), packages.end(), top) != packages.end();
 }
 
 /// Interprets one pickle. `where` begins every message.
@@ -345,7 +361,7 @@ class Unpickler {
     return sizes;
   }
 
-  Index global(std::string_view module, std::string_view name, bool must_be_known) {
+  Index global(std::string_view module, std::string_view name) {
     if (is_dangerous_global(module, name)) {
       complain("names ", in_quotes(std::string(module) + "." + std::string(name)),
                ", which could run code when loaded by Python: the file is not just weights, do not use it");
@@ -382,22 +398,20 @@ class Unpickler {
                 (name == "_rebuild_parameter" || name == "_rebuild_parameter_with_state")) ||
                (module == "torch.nn.parameter" && name == "Parameter")) {
       node.global = PickleGlobal::rebuild_parameter;
-    } else if (module == "torch.jit._pickle") {
+    } else if (module == "torch._tensor" && (name == "_rebuild_from_type_v2" || name == "_rebuild_from_type")) {
+      node.global = PickleGlobal::rebuild_from_type;
+    } else if (module == "torch._utils" && name == "_rebuild_device_tensor_from_cpu_tensor") {
+      node.global = PickleGlobal::rebuild_on_device;
+    } else if ((module == "torch._utils" && name.starts_with("_rebuild_")) ||
+               (module == "torch.nested._internal.nested_tensor" && name == "_rebuild_njt") ||
+               (module == "torch.nn.parameter" && name.starts_with("Uninitialized"))) {
+      node.global = PickleGlobal::rebuild_other;
+    } else if (module == "torch.jit._pickle" || (module == "torch.serialization" && name == "_get_layout")) {
       node.global = PickleGlobal::identity;
     } else if (module.starts_with("__torch__")) {
       node.global = PickleGlobal::script_class;
-    } else if (must_be_known && !is_inert_global(module, name)) {
-      complain("names ", in_quotes(std::string(module) + "." + std::string(name)),
-               " in the form of pickle protocol 4, where only the classes of tensors are accepted: "
-               "save the state_dict alone");
     }
     return make(std::move(node));
-  }
-
-  static bool is_inert_global(std::string_view module, std::string_view name) {
-    return (module == "torch" && name == "device") || (module == "torch" && name == "Tensor") ||
-           (module == "_codecs" && name == "encode") || (module == "torch.serialization" && name == "_get_layout") ||
-           module == "builtins" || module == "__builtin__";  // the dangerous ones were refused before
   }
 
   Index reduce(Index callable, Index arguments) {
@@ -423,24 +437,74 @@ class Unpickler {
         return args[0];
       case PickleGlobal::rebuild_parameter:
         need(1);
-        if (at(args[0]).kind != Kind::tensor) {
+        if (at(args[0]).kind != Kind::tensor && !at(args[0]).holds_tensor) {
           complain("has a parameter made of ", describe(args[0]), ", expected a tensor");
         }
         return args[0];
       case PickleGlobal::rebuild_tensor:
         need(4);
-        return rebuild(args, std::nullopt);
+        return rebuild(args, std::nullopt, false);
       case PickleGlobal::rebuild_tensor_v2:
         need(6);
-        return rebuild(args, std::nullopt);
+        return rebuild(args, std::nullopt, args.size() > 6 && is_negated(args[6]));
       case PickleGlobal::rebuild_tensor_v3:
         need(7);
-        return rebuild(args, args[6]);
+        if (at(args[6]).kind == Kind::global) return make_other_tensor(callable, arguments);
+        return rebuild(args, args[6], args.size() > 7 && is_negated(args[7]));
+      case PickleGlobal::rebuild_from_type: {
+        need(3);
+        // The class and the attributes add nothing to the values. Wrappers do not nest; if they did, in a lying file,
+        // recursion could go deep.
+        auto const& inner = at(args[0]);
+        bool const nests = inner.kind != Kind::global || inner.global == PickleGlobal::rebuild_from_type;
+        return nests ? make_other_tensor(callable, arguments) : reduce(args[0], args[2]);
+      }
+      case PickleGlobal::rebuild_on_device: {
+        need(2);
+        auto const& tensor = at(args[0]);
+        bool const same = tensor.kind == Kind::tensor && at(args[1]).kind == Kind::dtype &&
+                          result_.tensors[static_cast<std::size_t>(tensor.integer)].type ==
+                              static_cast<std::size_t>(at(args[1]).integer);
+        return same ? args[0] : make_other_tensor(callable, arguments);
+      }
+      case PickleGlobal::rebuild_other:
+        return make_other_tensor(callable, arguments);
       case PickleGlobal::script_class:
       case PickleGlobal::unknown:
         break;
     }
     return make_opaque(function.module, function.text, holds_tensor(args));
+  }
+
+  /// A tensor that is no strided view of a storage, or of no type we know: opaque, with the arguments it was made from.
+  Index make_other_tensor(Index function, Index arguments) {
+    charge(at(arguments).items.size());
+    Index const made = make_opaque(at(function).module, at(function).text, true);
+    at(made).global = PickleGlobal::rebuild_other;
+    at(made).items = at(arguments).items;
+    return made;
+  }
+
+  /// The marks of a lazy view, {'neg': True} or {'conj': True}. The second changes only complex numbers.
+  bool is_negated(Index marks) const {
+    auto const& node = result_.nodes[marks];
+    if (node.kind == Kind::none) return false;
+    constexpr std::size_t most_marks = 16;
+    if (node.kind != Kind::dictionary || node.items.size() > 2 * most_marks) {
+      complain("has a tensor marked with ", describe(marks), ", expected a small dictionary");
+    }
+    bool negated = false;
+    for (std::size_t i = 0; i + 1 < node.items.size(); i += 2) {
+      auto const& key = result_.nodes[node.items[i]];
+      auto const& value = result_.nodes[node.items[i + 1]];
+      bool const known = key.kind == Kind::text && (key.text == "neg" || key.text == "conj");
+      if (!known || value.kind != Kind::boolean) {
+        complain("has a tensor with the mark ", key.kind == Kind::text ? in_quotes(key.text) : describe(node.items[i]),
+                 ", expected 'neg' or 'conj' and a boolean: its values would not be those of its storage");
+      }
+      if (key.text == "neg") negated = value.integer != 0;
+    }
+    return negated;
   }
 
   /// Python 2 wrote OrderedDict([[key, value], ...]); today the arguments are empty.
@@ -467,9 +531,10 @@ class Unpickler {
   }
 
   /// (storage, offset, size, stride, ...): checks that every element lies in the storage.
-  Index rebuild(std::vector<Index> const& args, std::optional<Index> dtype) {
+  Index rebuild(std::vector<Index> const& args, std::optional<Index> dtype, bool negated) {
     if (at(args[0]).kind != Kind::storage) complain("has a tensor made of ", describe(args[0]), ", expected a storage");
     PickledTensor tensor;
+    tensor.negated = negated;
     tensor.storage = static_cast<std::size_t>(at(args[0]).integer);
     auto const& storage = result_.storages[tensor.storage];
     tensor.type = storage.type;
@@ -559,6 +624,9 @@ class Unpickler {
         }
         return;  // any other state belongs to a class with its own __setstate__: it has no parameters of ours
       case Kind::opaque:
+        if (node.global == PickleGlobal::rebuild_other) return;
+        charge(1);
+        node.items = {state};
         node.holds_tensor = node.holds_tensor || at(state).kind == Kind::tensor;
         return;
       case Kind::dictionary:
@@ -681,6 +749,10 @@ class Unpickler {
       case 0x8e:  // BINBYTES8
         push_bytes(take_number<std::uint64_t>());
         break;
+      case 0x96:  // BYTEARRAY8: what NumPy arrays of protocol 5 hold
+        take(take_number<std::uint64_t>());
+        push(make_opaque("builtins", "bytearray"));
+        break;
       case '}':  // EMPTY_DICT
         push(make_container(Kind::dictionary, {}));
         break;
@@ -750,7 +822,7 @@ class Unpickler {
         break;
       case 'c': {  // GLOBAL
         auto const module = take_line(), name = take_line();
-        push(global(module, name, false));
+        push(global(module, name));
         break;
       }
       case 0x93: {  // STACK_GLOBAL
@@ -758,7 +830,7 @@ class Unpickler {
         if (at(name).kind != Kind::text || at(module).kind != Kind::text) {
           complain("has a global whose name is not a text");
         }
-        push(global(at(module).text, at(name).text, true));
+        push(global(at(module).text, at(name).text));
         break;
       }
       case 'R': {  // REDUCE
@@ -767,6 +839,12 @@ class Unpickler {
         break;
       }
       case 0x81: {  // NEWOBJ
+        Index const arguments = pop(), type = pop();
+        push(new_object(type, arguments));
+        break;
+      }
+      case 0x92: {  // NEWOBJ_EX: as NEWOBJ, with named arguments that change nothing here
+        pop();
         Index const arguments = pop(), type = pop();
         push(new_object(type, arguments));
         break;
@@ -818,12 +896,6 @@ class Unpickler {
         break;
       case 0x84:
         name = "EXT4";
-        break;
-      case 0x92:
-        name = "NEWOBJ_EX";
-        break;
-      case 0x96:
-        name = "BYTEARRAY8";
         break;
       case 0x97:
         name = "NEXT_BUFFER";

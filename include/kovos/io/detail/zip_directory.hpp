@@ -51,19 +51,17 @@ class ZipDirectory {
     return found == by_name_.end() ? nullptr : &entries_[found->second];
   }
 
-  /// The bytes of a stored record, in place. Throws CheckpointError if it is compressed.
-  std::span<std::byte const> stored(ZipEntry const& entry) const {
-    require<CheckpointError>(entry.method == 0, where_, ": the record ", in_quotes(entry.name),
-                             " is compressed, which torch.save never does: save the weights again or unpack and store "
-                             "the archive without compression");
-    return content_.subspan(entry.payload, entry.size);
-  }
+  /// The bytes of a stored record (method 0), in place.
+  std::span<std::byte const> stored(ZipEntry const& entry) const { return content_.subspan(entry.payload, entry.size); }
 
   /// A copy of a record that may be deflated; at most `longest` bytes, checked before any memory is taken. Only
   /// deflated records have their checksum verified: PyTorch can write archives without checksums.
   std::vector<std::byte> unpacked(ZipEntry const& entry, std::uint64_t longest) const {
     require<CheckpointError>(entry.size <= longest, where_, ": the record ", in_quotes(entry.name), " unpacks to ",
                              entry.size, " bytes, expected at most ", longest);
+    require<CheckpointError>(entry.method == 0 || entry.method == 8, where_, ": the record ", in_quotes(entry.name),
+                             " is compressed by method ", entry.method,
+                             ", expected none or deflate: pack the archive again without compression");
     if (entry.method == 0) {
       auto const bytes = stored(entry);
       return {bytes.begin(), bytes.end()};
@@ -107,6 +105,15 @@ class ZipDirectory {
     return {reinterpret_cast<char const*>(content_.data()) + offset, static_cast<std::size_t>(count)};
   }
 
+  /// Offsets of an archive behind another one count from its own beginning: what is said to lie at `said` lies at
+  /// `real`.
+  void refuse_second_archive(std::uint64_t said, std::uint64_t real) const {
+    std::uint64_t const start = said < real ? real - said : 0;
+    if (start == 0 || number<std::uint32_t>(0) != 0x04034b50 || number<std::uint32_t>(start) != 0x04034b50) return;
+    fail<CheckpointError>(where_, " holds several zip archives one after the other, as the shards of ",
+                          "torch.distributed.checkpoint do: give the folder with its file '.metadata' instead");
+  }
+
   struct Extent {
     std::uint64_t offset, size, entries, end;
   };
@@ -129,7 +136,11 @@ class ZipDirectory {
                  *end};
     if (*end >= 20 && number<std::uint32_t>(*end - 20) == 0x07064b50) {
       auto const large = number<std::uint64_t>(*end - 12);
-      if (!has(large, 56) || large + 56 > *end - 20 || number<std::uint32_t>(large) != 0x06064b50) {
+      std::uint64_t const locator = *end - 20;
+      if (locator >= 56 && number<std::uint32_t>(locator - 56) == 0x06064b50)
+        refuse_second_archive(large, locator - 56);
+      if (!has(large, 56) || large + 56 > locator || number<std::uint32_t>(large) != 0x06064b50 ||
+          number<std::uint64_t>(large + 4) != locator - large - 12) {
         complain("its large directory record is missing");
       }
       if (number<std::uint32_t>(large + 16) != 0 || number<std::uint32_t>(large + 20) != 0) {
@@ -146,6 +157,7 @@ class ZipDirectory {
       }
       found = wide;
     }
+    if (found.size <= found.end) refuse_second_archive(found.offset, found.end - found.size);
     if (found.size > found.end || found.offset > found.end - found.size) {
       complain("its directory lies outside the file");
     }
