@@ -61,7 +61,7 @@ TEST_CASE("what cannot be counted leaves the matrix as it was") {
     return message_of<DataError>([&] { matrix.add(prediction, truth); });
   };
   CHECK(contains(refusal({1, 2, {0, 0}}, {2, 1, {0, 0}}), "the prediction is 1 x 2 and the ground truth 2 x 1"));
-  CHECK(contains(refusal({1, 2, {0, 0}}, {1, 2, {0, 3}}), "the ground truth has the label 3, expected 0 to 2"));
+  CHECK(contains(refusal({1, 2, {0, 0}}, {1, 2, {0, 3}}), "the ground truth has the label 3 at row 0, column 1, expected 0 to 2"));
   CHECK(contains(refusal({1, 2, {0}}, {1, 2, {0, 0}}), "has 1 and 2 labels, expected 2"));
   CHECK(matrix.pixels() == 0);
   CHECK(contains(message_of<ConfigError>([] { ConfusionMatrix(0); }), "expected 1 to 65535"));
