@@ -6,10 +6,12 @@
 #endif
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -72,95 +74,99 @@ inline ResizeTaps resize_taps(std::size_t in, std::size_t out, ResizeFilter filt
 
 inline std::uint8_t resize_clip(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> 22, 0, 255)); }
 
-/// One output pixel at a time and in the order of the definition: what the other forms must equal.
+/// Rows that are resized together, and the bytes behind a row that may be read and written.
+inline constexpr std::size_t resize_group = 4, resize_room = 16;
+
+/// The definition, one sum after the other: what the other forms must equal.
 struct PortableResize {
-  static void row(std::uint8_t const* source, std::size_t, ResizeTaps const& taps, std::uint8_t* out,
-                  std::vector<std::uint8_t>&) {
-    for (std::size_t x = 0; x < taps.first.size(); ++x) {
-      std::int32_t sum[3] = {1 << 21, 1 << 21, 1 << 21};
-      std::uint8_t const* pixel = source + 3 * taps.first[x];
-      std::int32_t const* weight = taps.weights.data() + x * taps.width;
-      for (std::size_t j = 0; j < taps.count[x]; ++j, pixel += 3)
-        for (std::size_t c = 0; c < 3; ++c) sum[c] += weight[j] * pixel[c];
-      for (std::size_t c = 0; c < 3; ++c) out[3 * x + c] = resize_clip(sum[c]);
-    }
+  /// Each of the rows, of `bytes` bytes, to the width of the taps.
+  static void rows(std::array<std::uint8_t const*, resize_group> const& sources, std::size_t, ResizeTaps const& taps,
+                   std::array<std::uint8_t*, resize_group> const& results, std::vector<std::uint8_t>&) {
+    for (std::size_t r = 0; r < resize_group; ++r)
+      for (std::size_t x = 0; x < taps.first.size(); ++x) {
+        std::int32_t sum[3] = {1 << 21, 1 << 21, 1 << 21};
+        std::uint8_t const* pixel = sources[r] + 3 * taps.first[x];
+        std::int32_t const* weight = taps.weights.data() + x * taps.width;
+        for (std::size_t j = 0; j < taps.count[x]; ++j, pixel += 3)
+          for (std::size_t c = 0; c < 3; ++c) sum[c] += weight[j] * pixel[c];
+        for (std::size_t c = 0; c < 3; ++c) results[r][3 * x + c] = resize_clip(sum[c]);
+      }
   }
 
-  /// The sum of `count` rows that are `stride` bytes apart, each with its weight; from byte `begin` on.
-  static void column(std::uint8_t const* source, std::size_t stride, std::int32_t const* weights, std::size_t count,
-                     std::size_t begin, std::size_t bytes, std::uint8_t* out) {
+  /// The sum of rows, each with its weight, from byte `begin` on.
+  static void column(std::span<std::uint8_t const* const> rows, std::int32_t const* weights, std::size_t begin,
+                     std::size_t bytes, std::uint8_t* result) {
     constexpr std::size_t block = 256;  // sums that stay in the first cache
     std::int32_t sums[block];
     for (; begin < bytes; begin += block) {
       std::size_t const size = std::min(block, bytes - begin);
       std::fill(sums, sums + size, 1 << 21);
-      for (std::size_t j = 0; j < count; ++j)
-        for (std::size_t i = 0; i < size; ++i) sums[i] += weights[j] * source[j * stride + begin + i];
-      std::transform(sums, sums + size, out + begin, resize_clip);
+      for (std::size_t j = 0; j < rows.size(); ++j)
+        for (std::size_t i = 0; i < size; ++i) sums[i] += weights[j] * rows[j][begin + i];
+      std::transform(sums, sums + size, result + begin, resize_clip);
     }
   }
 };
 
 #if defined(__SSE2__)
 
-/// The same sums by products of 16 bits: a weight is high * 2^15 + low, 0 <= low < 2^15, and a pair of taps one
+/// The same sums by products of 16 bits: a weight is high * 2^15 + low, 0 <= low < 2^15, and a pair of taps is one
 /// instruction for each part. Sums of 32 bits wrap, so that the parts may exceed them and the whole is right.
 class Sse2Resize {
  public:
-  static void row(std::uint8_t const* source, std::size_t bytes, ResizeTaps const& taps, std::uint8_t* out,
-                  std::vector<std::uint8_t>& scratch) {
-    // Pixels are read as eight bytes and written as four: the ends need room.
-    constexpr std::size_t room = 16;
-    std::size_t const width = taps.first.size();
-    scratch.resize(bytes + 3 * width + 2 * room);
-    std::uint8_t* const in = scratch.data();
-    std::uint8_t* const result = in + bytes + room;
-    std::memcpy(in, source, bytes);
-    for (std::size_t x = 0; x < width; ++x) {
+  static void rows(std::array<std::uint8_t const*, resize_group> const& sources, std::size_t bytes,
+                   ResizeTaps const& taps, std::array<std::uint8_t*, resize_group> const& results,
+                   std::vector<std::uint8_t>& scratch) {
+    // A pair of pixels is read as eight bytes; a picture ends with its last row.
+    std::size_t const stride = bytes + resize_room;
+    scratch.resize(resize_group * stride);
+    for (std::size_t r = 0; r < resize_group; ++r) std::memcpy(scratch.data() + r * stride, sources[r], bytes);
+    for (std::size_t x = 0; x < taps.first.size(); ++x) {
       std::int32_t const* const weights = taps.weights.data() + x * taps.width;
-      std::uint8_t const* const pixels = in + 3 * taps.first[x];
-      Sums sums;
+      std::uint8_t const* const pixels = scratch.data() + 3 * taps.first[x];
+      Sums sums[resize_group];
       for (std::size_t j = 0; j < taps.count[x]; j += 2) {
-        __m128i const both = _mm_loadl_epi64(reinterpret_cast<__m128i const*>(pixels + 3 * j));
-        __m128i const pairs = _mm_unpacklo_epi8(both, _mm_srli_epi64(both, 24));
-        sums.add(_mm_unpacklo_epi8(pairs, _mm_setzero_si128()), Weights(weights[j], weights[j + 1]));
+        Weights const w(weights[j], weights[j + 1]);
+        for (std::size_t r = 0; r < resize_group; ++r) {
+          __m128i const both = _mm_loadl_epi64(reinterpret_cast<__m128i const*>(pixels + r * stride + 3 * j));
+          __m128i const pairs = _mm_unpacklo_epi8(both, _mm_srli_epi64(both, 24));
+          sums[r].add(_mm_unpacklo_epi8(pairs, _mm_setzero_si128()), w);
+        }
       }
-      __m128i const words = _mm_packs_epi32(sums.rounded(), _mm_setzero_si128());
-      std::int32_t const pixel = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-      std::memcpy(result + 3 * x, &pixel, sizeof pixel);
+      __m128i four = packed(sums);
+      for (std::size_t r = 0; r < resize_group; ++r) {
+        std::int32_t const pixel = _mm_cvtsi128_si32(four);
+        std::memcpy(results[r] + 3 * x, &pixel, sizeof pixel);
+        four = _mm_srli_si128(four, 4);
+      }
     }
-    std::memcpy(out, result, 3 * width);
   }
 
-  static void column(std::uint8_t const* source, std::size_t stride, std::int32_t const* weights, std::size_t count,
-                     std::size_t begin, std::size_t bytes, std::uint8_t* out) {
+  static void column(std::span<std::uint8_t const* const> rows, std::int32_t const* weights, std::size_t begin,
+                     std::size_t bytes, std::uint8_t* result) {
     std::size_t i = begin;
     for (; i + 16 <= bytes; i += 16) {
       Sums sums[4];
       __m128i const zero = _mm_setzero_si128();
-      for (std::size_t j = 0; j < count; j += 2) {
-        bool const pair = j + 1 < count;
-        __m128i const a = load(source + j * stride + i), b = pair ? load(source + (j + 1) * stride + i) : zero;
-        Weights const w(weights[j], pair ? weights[j + 1] : 0);
+      for (std::size_t j = 0; j < rows.size(); j += 2) {
+        __m128i const a = load(rows[j] + i), b = j + 1 < rows.size() ? load(rows[j + 1] + i) : zero;
+        Weights const w(weights[j], weights[j + 1]);
         __m128i const low = _mm_unpacklo_epi8(a, b), high = _mm_unpackhi_epi8(a, b);
         sums[0].add(_mm_unpacklo_epi8(low, zero), w);
         sums[1].add(_mm_unpackhi_epi8(low, zero), w);
         sums[2].add(_mm_unpacklo_epi8(high, zero), w);
         sums[3].add(_mm_unpackhi_epi8(high, zero), w);
       }
-      __m128i const first = _mm_packs_epi32(sums[0].rounded(), sums[1].rounded());
-      __m128i const second = _mm_packs_epi32(sums[2].rounded(), sums[3].rounded());
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_packus_epi16(first, second));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(result + i), packed(sums));
     }
-    PortableResize::column(source, stride, weights, count, i, bytes, out);
+    PortableResize::column(rows, weights, i, bytes, result);
   }
 
  private:
   struct Weights {
     Weights(std::int32_t a, std::int32_t b)
-        : low(_mm_set1_epi32(static_cast<std::int32_t>((a & 0x7fff) | (b & 0x7fff) << 16))),
-          high(_mm_set1_epi32(
-              static_cast<std::int32_t>((a >> 15 & 0xffff) | static_cast<std::int64_t>(b >> 15) * 65536))) {}
+        : low(_mm_set1_epi32((a & 0x7fff) | (b & 0x7fff) << 16)),
+          high(_mm_set1_epi32((a >> 15 & 0xffff) | (b >> 15) * 65536)) {}
     __m128i low, high;
   };
 
@@ -175,6 +181,12 @@ class Sse2Resize {
   };
 
   static __m128i load(std::uint8_t const* bytes) { return _mm_loadu_si128(reinterpret_cast<__m128i const*>(bytes)); }
+
+  /// Sixteen sums, rounded and clipped.
+  static __m128i packed(Sums const* sums) {
+    return _mm_packus_epi16(_mm_packs_epi32(sums[0].rounded(), sums[1].rounded()),
+                            _mm_packs_epi32(sums[2].rounded(), sums[3].rounded()));
+  }
 };
 
 using FastResize = Sse2Resize;
@@ -182,33 +194,35 @@ using FastResize = Sse2Resize;
 using FastResize = PortableResize;
 #endif
 
-template <class Engine>
-Image resize_rows(Image const& image, std::size_t width, ResizeFilter filter) {
-  auto const taps = resize_taps(image.width, width, filter);
-  Image result{image.height, width, std::vector<std::uint8_t>(image.height * width * 3)};
-  std::vector<std::uint8_t> scratch;
-  for (std::size_t y = 0; y < image.height; ++y)
-    Engine::row(image.row(y), 3 * image.width, taps, result.row(y), scratch);
+/// Rows first; of the rows between the passes only those are kept that are still needed.
+template <class Form>
+Image resize(Image const& image, std::size_t height, std::size_t width, ResizeFilter filter) {
+  if (height == image.height && width == image.width) return image;
+  auto const across = resize_taps(image.width, width, filter), down = resize_taps(image.height, height, filter);
+  std::size_t const bytes = 3 * width, stride = bytes + resize_room, kept = down.width + resize_group;
+  bool const other_width = width != image.width;
+  std::vector<std::uint8_t> between(other_width ? kept * stride : 0), scratch;
+  auto const row_between = [&](std::size_t y) { return between.data() + y % kept * stride; };
+  std::vector<std::uint8_t const*> window;
+  Image result{height, width, std::vector<std::uint8_t>(height * bytes)};
+  std::size_t done = 0;
+  for (std::size_t y = 0; y < height; ++y) {
+    std::size_t const first = down.first[y], end = first + down.count[y];
+    for (; other_width && done < end; done += resize_group) {
+      std::array<std::uint8_t const*, resize_group> sources{};
+      std::array<std::uint8_t*, resize_group> results{};
+      for (std::size_t r = 0; r < resize_group; ++r) {
+        std::size_t const row = std::min(done + r, image.height - 1);
+        sources[r] = image.row(row);
+        results[r] = row_between(row);
+      }
+      Form::rows(sources, 3 * image.width, across, results, scratch);
+    }
+    window.clear();
+    for (std::size_t row = first; row < end; ++row) window.push_back(other_width ? row_between(row) : image.row(row));
+    Form::column(window, down.weights.data() + y * down.width, 0, bytes, result.row(y));
+  }
   return result;
-}
-
-template <class Engine>
-Image resize_columns(Image const& image, std::size_t height, ResizeFilter filter) {
-  auto const taps = resize_taps(image.height, height, filter);
-  std::size_t const bytes = image.width * 3;
-  Image result{height, image.width, std::vector<std::uint8_t>(height * bytes)};
-  for (std::size_t y = 0; y < height; ++y)
-    Engine::column(image.row(taps.first[y]), bytes, taps.weights.data() + y * taps.width, taps.count[y], 0, bytes,
-                   result.row(y));
-  return result;
-}
-
-/// A side that keeps its length is left alone.
-template <class Engine>
-Image resize_both(Image const& image, std::size_t height, std::size_t width, ResizeFilter filter) {
-  if (width == image.width) return height == image.height ? image : resize_columns<Engine>(image, height, filter);
-  Image rows = resize_rows<Engine>(image, width, filter);
-  return height == image.height ? rows : resize_columns<Engine>(rows, height, filter);
 }
 
 }  // namespace detail
@@ -218,7 +232,7 @@ Image resize_both(Image const& image, std::size_t height, std::size_t width, Res
 inline Image resize_pillow(Image const& image, std::size_t height, std::size_t width, ResizeFilter filter) {
   require<ShapeError>(image.height > 0 && image.width > 0 && height > 0 && width > 0, "[resize_pillow] cannot resize ",
                       image.height, " x ", image.width, " to ", height, " x ", width);
-  return detail::resize_both<detail::FastResize>(image, height, width, filter);
+  return detail::resize<detail::FastResize>(image, height, width, filter);
 }
 
 /// The size detectron2 resizes a picture to: short side `short_edge`, unless the long side would exceed `longest_edge`.
