@@ -98,6 +98,27 @@ TEST_CASE("bicubic resizing follows the definition") {
   }
 }
 
+TEST_CASE("the form for this machine is the portable one to the bit") {
+  std::uint32_t state = 1;
+  auto const draw = [&](std::uint32_t n) {
+    state = state * 1664525u + 1013904223u;
+    return (state >> 16) % n;
+  };
+  for (int round = 0; round < 600; ++round) {
+    Image image{1 + draw(40), 1 + draw(40), {}};
+    bool const extremes = round % 3 == 0;  // bicubic sums beyond 0 and 255
+    for (std::size_t i = 0; i < image.height * image.width * 3; ++i)
+      image.pixels.push_back(static_cast<std::uint8_t>(extremes ? 255 * draw(2) : draw(256)));
+    std::size_t const height = 1 + draw(60), width = 1 + draw(60);
+    auto const filter = round % 2 == 0 ? ResizeFilter::bilinear : ResizeFilter::bicubic;
+    auto const expected = detail::resize<detail::PortableResize>(image, height, width, filter);
+    auto const actual = resize_pillow(image, height, width, filter);
+    CHECK(actual.height == height);
+    CHECK(actual.width == width);
+    CHECK(actual.pixels == expected.pixels);
+  }
+}
+
 TEST_CASE("empty pictures are refused") {
   CHECK_THROWS_WITH_AS((void)resize_pillow(Image{}, 2, 2, ResizeFilter::bilinear),
                        doctest::Contains("cannot resize 0 x 0"), ShapeError);

@@ -32,6 +32,7 @@ LIBRARIES = {
     "dnnl.hpp": {"kernels/engine/onednn.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},
     "immintrin.h": {"kernels/engine/host.hpp", "kernels/engine/amx_available.hpp"},
+    "emmintrin.h": {"kernels/resize_u8.hpp"},
     "cpuid.h": {"kernels/engine/amx_available.hpp"},
     "nlohmann/": {"io", "text", "training", "distribution/partial_results.hpp"},
     "zip.h": {"io/detail/zip_directory.hpp", "io/detail/zip_writer.hpp"},

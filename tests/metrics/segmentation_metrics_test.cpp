@@ -132,6 +132,6 @@ TEST_CASE("classes that cannot be scored") {
   ConfusionMatrix const matrix(3);
   std::vector<std::size_t> const beyond = {0, 3}, twice = {1, 1};
   CHECK(contains(message_of<ConfigError>([&] { segmentation_metrics(matrix, beyond); }),
-                 "class 3 cannot be scored: the confusion matrix has 3 classes"));
+                 "class 3 cannot be scored: there are 3 classes"));
   CHECK(contains(message_of<ConfigError>([&] { seen_unseen_metrics(matrix, twice); }), "class 1 is named twice"));
 }

@@ -112,16 +112,11 @@ class SegmentationFolder {
                        detail::shown(image_path(i)), " is ", sample.image.height, " x ", sample.image.width,
                        " and its label ", detail::shown(label_path(i)), " is ", sample.labels.height, " x ",
                        sample.labels.width, " (height x width): expected the same size");
-    for (std::size_t k = 0; k < sample.labels.labels.size(); ++k) {
-      std::uint16_t& label = sample.labels.labels[k];
-      std::uint16_t const value = label;
-      label = decode_label(value, pair_.encoding);
-      if (label < class_count_ || label == LabelMap::unknown) continue;
-      bool const shifted = pair_.encoding == LabelEncoding::ade20k_raw;
-      fail<DataError>(detail::shown(label_path(i)), " has the value ", value, " at row ", k / sample.labels.width,
-                      ", column ", k % sample.labels.width, ", expected 0 to ", class_count_ - (shifted ? 0 : 1),
-                      " or 255 for none: the list has ", class_count_, " classes");
-    }
+    bool bad = false;
+    auto const is_bad = [&](std::uint16_t label) { return label >= class_count_ && label != LabelMap::unknown; };
+    for (std::uint16_t const value : sample.labels.labels) bad |= is_bad(decoded_[value]);
+    if (bad) fail_beyond_list(i, sample.labels, is_bad);
+    for (std::uint16_t& label : sample.labels.labels) label = decoded_[label];
     return sample;
   }
 
@@ -177,6 +172,8 @@ class SegmentationFolder {
     }
     require<DataError>(class_count_ <= LabelMap::unknown, "there are ", class_count_, " class names, expected at most ",
                        LabelMap::unknown);
+    for (std::size_t value = 0; value < decoded_.size(); ++value)
+      decoded_[value] = decode_label(static_cast<std::uint16_t>(value), pair_.encoding);
   }
 
   void list_pictures() {
@@ -217,6 +214,17 @@ class SegmentationFolder {
     return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
   }
 
+  template <class IsBad>
+  [[noreturn]] void fail_beyond_list(std::size_t i, LabelMap const& values, IsBad const& is_bad) const {
+    auto const found = std::find_if(values.labels.begin(), values.labels.end(),
+                                    [&](std::uint16_t value) { return is_bad(decoded_[value]); });
+    auto const k = static_cast<std::size_t>(found - values.labels.begin());
+    bool const shifted = pair_.encoding == LabelEncoding::ade20k_raw;
+    fail<DataError>(detail::shown(label_path(i)), " has the value ", *found, " at row ", k / values.width, ", column ",
+                    k % values.width, ", expected 0 to ", class_count_ - (shifted ? 0 : 1),
+                    " or 255 for none: the list has ", class_count_, " classes");
+  }
+
   void note(std::size_t i, std::string reason) {
     auto const same = [&](Skipped const& s) { return s.name == name(i); };
     if (std::none_of(skipped_.begin(), skipped_.end(), same)) skipped_.push_back({name(i), std::move(reason)});
@@ -226,6 +234,7 @@ class SegmentationFolder {
   UnreadableFiles policy_;
   ImageOptions image_options_;
   std::size_t class_count_ = 0;
+  std::vector<std::uint16_t> decoded_ = std::vector<std::uint16_t>(65536);  // of each value of a label file
   std::vector<std::string> class_names_;
   std::vector<Picture> pictures_;
   std::vector<Skipped> skipped_;
