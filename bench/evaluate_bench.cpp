@@ -215,6 +215,8 @@ int run_confusion(bench::Arguments arguments, std::size_t classes) {
 }  // namespace
 
 int main(int count, char** values) {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // as the kovos tool does
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
   try {
     bench::Arguments arguments(count, values);
     auto const classes = arguments.option("--confusion");

@@ -17,6 +17,7 @@
 #include "command.hpp"
 #include "image_options.hpp"
 #include "kovos/core/hash.hpp"
+#include "kovos/data/read_ahead.hpp"
 #include "kovos/data/scenes.hpp"
 #include "kovos/distribution/partial_results.hpp"
 #include "kovos/io/file.hpp"
@@ -306,8 +307,7 @@ int evaluate(Arguments const& a, Communicator& ranks) {
     file->append(to_line(run));
   });
 
-  auto const score = [&](std::size_t i) {
-    auto const sample = pictures.load(i);
+  auto const score = [&](std::size_t i, SegmentationSample const& sample) {
     ConfusionMatrix matrix(run.classes.size());
     auto const labels = model ? model->segment(sample.image, *words, options).labels
                               : prediction(a.predictions, pictures.names[i], run.classes.size());
@@ -320,14 +320,23 @@ int evaluate(Arguments const& a, Communicator& ranks) {
   };
   std::string lines = "\n", problem;  // the first line is why this rank stopped, if it did
   Progress progress(run.pictures);
-  for (std::size_t i = ranks.next(); i < run.pictures; i = ranks.next()) {
-    if (known->has(i)) continue;
+  // The next picture is read while this one is computed.
+  ReadAhead<SegmentationSample> reader(pictures.load);
+  auto const ask_for_next = [&] {
+    std::size_t next = ranks.next();
+    while (next < run.pictures && known->has(next)) next = ranks.next();
+    if (next < run.pictures) reader.ask(next);
+    return next;
+  };
+  for (std::size_t next = ask_for_next(); next < run.pictures;) {
+    std::size_t const i = next;
+    next = ask_for_next();
     progress.show(i, pictures.names[i]);
     PictureResult result;
     result.index = i;
     result.name = pictures.names[i];
     try {
-      result.cells = score(i);
+      result.cells = score(i, reader.take());
     } catch (std::exception const& error) {
       if (!a.skip_unreadable) {
         problem = error.what();

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // kovos: segment pictures with your own words, from the command line. See docs/cli.md.
 
+#ifdef __linux__
+#include <malloc.h>
+#endif
+
 #include <Kokkos_Core.hpp>
 #include <cstdio>
 #include <exception>
@@ -63,9 +67,18 @@ int run(int argc, char** argv) {
   }
 }
 
+/// Pictures come and go by the thousand: the system need not take each one's memory back and clear it for the next.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   try {
     return run(argc, argv);
   } catch (std::exception const& error) {
