@@ -32,7 +32,7 @@ LIBRARIES = {
     "xtensor/": {"interop/xtensor.hpp"},
     "immintrin.h": {"kernels/engine/host.hpp", "kernels/engine/amx_available.hpp"},
     "cpuid.h": {"kernels/engine/amx_available.hpp"},
-    "nlohmann/": {"io", "text", "training"},
+    "nlohmann/": {"io", "text", "training", "clip/settings_beside.hpp"},
     "zip.h": {"io/detail/zip_directory.hpp", "io/detail/zip_writer.hpp"},
     "zlib.h": {"io", "text"},
     "png.h": {"io/png.hpp"},
