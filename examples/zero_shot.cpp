@@ -19,10 +19,13 @@ int main(int count, char** arguments) try {
   kovos::Runtime runtime;
   std::optional<std::filesystem::path> given;
   if (count == 5) given = arguments[4];
-  auto const file = kovos::with_canonical_names(kovos::read_checkpoint(arguments[1]));
-  auto vocabulary = kovos::find_vocabulary(arguments[1], given);
+  auto const read = kovos::read_checkpoint(arguments[1]);
+  auto const file = kovos::with_canonical_names(read);
+  auto vocabulary = kovos::find_vocabulary(file, arguments[1], given);
   kovos::with_clip_preset(file, [&]<kovos::ClipConfig Config>() {
-    auto const clip = kovos::Clip<Config>::from_tensors(file, std::move(vocabulary));
+    auto const found = kovos::find_clip_settings(read, Config);  // activation and normalisation
+    for (auto const& sentence : found.warnings) std::fprintf(stderr, "zero_shot: %s\n", sentence.c_str());
+    auto const clip = kovos::Clip<Config>::from_tensors(file, std::move(vocabulary), {}, found.settings);
     auto const words = clip.encode(kovos::parse_classes(arguments[3]), kovos::prompt_templates("photo"));
     auto const probabilities = clip.classify(kovos::read_image(arguments[2]), words);
     for (std::size_t i = 0; i < probabilities.size(); ++i)

@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "clip_settings.hpp"
 #include "command.hpp"
 #include "kovos/clip/zero_shot.hpp"
 #include "kovos/io/checkpoint_file.hpp"
+#include "kovos/text/embedded_vocabulary.hpp"
 #include "kovos/text/prompt_template.hpp"
 #include "kovos/text/word_list.hpp"
 #include "pictures.hpp"
@@ -22,7 +24,7 @@ namespace kovos::cli {
 namespace {
 
 struct Options {
-  std::string model, classes, templates = "photo", vocabulary;
+  std::string model, classes, templates = "photo", vocabulary, activation = "auto";
   std::vector<std::string> images;
   std::size_t top = 5;
   bool json = false;
@@ -52,14 +54,16 @@ int run(Options const& o) {
   for (auto const& sentence : pictures.left_out) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
   auto const classes = parse_classes(o.classes);
   auto const templates = prompt_templates(o.templates);
-  auto const file = with_canonical_names(read_checkpoint(o.model));
+  auto const read = read_checkpoint(o.model);
+  auto const file = with_canonical_names(read);
   if (recognise_maker(file) == Maker::cat_seg)
     throw UsageError(
         "'" + o.model +
         "' is a CAT-Seg checkpoint, whose encoders were tuned to label pixels; classify needs a plain CLIP model");
-  auto vocabulary = find_vocabulary(o.model, optional_path(o.vocabulary));
+  auto vocabulary = find_vocabulary(file, o.model, optional_path(o.vocabulary));
   return with_clip_preset(file, [&]<ClipConfig Config>() {
-    auto const clip = Clip<Config>::from_tensors(file, std::move(vocabulary));
+    auto const clip =
+        Clip<Config>::from_tensors(file, std::move(vocabulary), {}, clip_settings(read, Config, o.activation));
     auto const words = clip.encode(classes, templates);
     int code = done;
     for (auto const& picture : pictures.all) {
@@ -87,6 +91,7 @@ void add_classify(CLI::App& app, Machine& machine, Action& action) {
       ->capture_default_str()
       ->check(CLI::IsMember({"single", "photo", "imagenet", "imagenet_select", "vild", "fc_clip"}));
   command->add_option("--vocabulary", o->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
+  add_activation_option(*command, o->activation);
   command->add_option("--top", o->top, "How many classes to print")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_flag("--json", o->json, "Print one JSON line per picture");
   add_machine_options(*command, machine);

@@ -43,6 +43,10 @@ void add_info(CLI::App& app, Action& action) {
 #ifdef KOVOS_HOST_ENGINE
       for (auto const* kernels : detail::available_host_kernels()) isa.emplace_back(kernels->name);
 #endif
+      std::vector<std::string> half;  // of products of bf16, best last
+#ifdef KOVOS_HOST_ENGINE
+      for (auto const* kernels : detail::available_host_half_kernels()) half.emplace_back(kernels->name);
+#endif
       Context<> const context;
       nlohmann::ordered_json out;
       out["version"] = KOVOS_VERSION_STRING;
@@ -52,6 +56,7 @@ void add_info(CLI::App& app, Action& action) {
       out["threads"] = context.exec().concurrency();
       out["engine"] = engine_name(context);
       out["instruction_sets"] = isa;
+      out["bf16_instruction_sets"] = half;
       if (*json) {
         std::printf("%s\n", out.dump(2).c_str());
         return done;
@@ -63,10 +68,12 @@ void add_info(CLI::App& app, Action& action) {
       };
       std::printf(
           "kovos            %s\nKokkos           %d.%d.%d\nbackends         %s\ndevice           %s, %d threads\n"
-          "engine           %s\ninstruction sets %s\n",
+          "engine           %s\ninstruction sets %s\n"
+          "bf16 products    %s\n",
           KOVOS_VERSION_STRING, KOKKOS_VERSION / 10000, KOKKOS_VERSION / 100 % 100, KOKKOS_VERSION % 100,
           joined(backends).c_str(), Kokkos::DefaultExecutionSpace::name(), context.exec().concurrency(),
-          engine_name(context).c_str(), joined(isa).c_str());
+          engine_name(context).c_str(), joined(isa).c_str(),
+          half.empty() ? "no instructions for them here" : joined(half).c_str());
       return done;
     };
   });

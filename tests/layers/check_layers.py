@@ -34,7 +34,7 @@ LIBRARIES = {
     "immintrin.h": {"kernels/engine/host.hpp", "kernels/engine/amx_available.hpp"},
     "emmintrin.h": {"kernels/resize_u8.hpp"},
     "cpuid.h": {"kernels/engine/amx_available.hpp"},
-    "nlohmann/": {"io", "text", "training", "distribution/partial_results.hpp"},
+    "nlohmann/": {"io", "text", "training", "clip/settings_beside.hpp", "distribution/partial_results.hpp"},
     "zip.h": {"io/detail/zip_directory.hpp", "io/detail/zip_writer.hpp"},
     "zlib.h": {"io", "text"},
     "png.h": {"io/png.hpp"},

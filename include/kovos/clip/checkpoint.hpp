@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <set>
@@ -51,22 +52,164 @@ inline std::string_view name_of(Maker maker) {
 inline constexpr std::string_view cat_seg_clip_prefix = "sem_seg_head.predictor.clip_model.";
 inline constexpr std::string_view cat_seg_head_prefix = "sem_seg_head.predictor.transformer.";
 
-/// Tells the maker of a checkpoint from its keys.
-inline Maker recognise_maker(NamedTensors const& file) {
-  auto const has = [&](std::string const& key) { return file.tensors.contains(key); };
-  if (has(std::string(cat_seg_clip_prefix) + "visual.conv1.weight")) return Maker::cat_seg;
-  if (has("vision_model.embeddings.patch_embedding.weight")) return Maker::hugging_face_clip;
-  if (has("text.token_embedding.weight") && has("visual.conv1.weight")) return Maker::open_clip;
-  if (has("visual.conv1.weight") && has("visual.proj")) return Maker::openai_clip;
-  return Maker::unknown;
-}
-
 namespace detail {
 
 inline bool starts_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
 inline bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
+
+/// Names of attributes that programs keep a model in. In front of all its keys they mean nothing.
+inline constexpr std::string_view wrapper_names[] = {"model.", "clip.", "clip_model.", "net.", "network."};
+
+/// The wrappers in front of a key: "model.clip.visual.proj" -> "model.clip.".
+inline std::string_view wrapper_of(std::string_view key) {
+  std::size_t length = 0;
+  for (bool found = true; found;) {
+    found = false;
+    for (auto const name : wrapper_names)
+      if (starts_with(key.substr(length), name)) {
+        length += name.size();
+        found = true;
+        break;
+      }
+  }
+  return key.substr(0, length);
+}
+
+}  // namespace detail
+
+/// What a file holds, told by its keys.
+struct Recognised {
+  Maker maker = Maker::unknown;
+  std::string prefix;  // wrappers in front of the model's keys, such as "model.clip."
+  bool image = false;  // the halves of CLIP that are there
+  bool text = false;
+  std::string other_prefix;  // of a second model that is there as completely
+  bool bare = false;         // Hugging Face's names of one half without "vision_model." or "text_model."
+
+  bool complete() const { return maker == Maker::cat_seg || (image && text); }
+};
+
+namespace detail {
+
+/// Which model's keys follow this prefix. A half counts as there if two of its keys are, so that a file from which one
+/// is missing is still called by its name.
+inline Recognised recognise_below(NamedTensors const& file, std::string const& prefix) {
+  auto const has = [&](std::string_view key) { return file.tensors.contains(prefix + std::string(key)); };
+  auto const two_of = [&](std::string_view stem, std::initializer_list<std::string_view> keys) {
+    int count = 0;
+    for (auto const key : keys) count += has(std::string(stem) + std::string(key));
+    return count >= 2;
+  };
+  auto const image_of_openai = [&](std::string_view stem) {
+    return two_of(stem, {"visual.class_embedding", "visual.conv1.weight", "visual.ln_pre.weight", "visual.proj",
+                         "visual.transformer.resblocks.0.ln_1.weight"}) &&
+           !has(std::string(stem) + "visual.layer1.0.conv1.weight");
+  };
+  auto const text_of_openai = [&](std::string_view stem) {
+    return two_of(stem, {"token_embedding.weight", "positional_embedding", "ln_final.weight", "text_projection",
+                         "transformer.resblocks.0.ln_1.weight"});
+  };
+  auto const image_of_hugging_face = [&](std::string_view stem) {
+    return two_of(stem, {"embeddings.class_embedding", "embeddings.patch_embedding.weight", "pre_layrnorm.weight",
+                         "post_layernorm.weight", "encoder.layers.0.self_attn.q_proj.weight"}) &&
+           (has(std::string(stem) + "pre_layrnorm.weight") || has(std::string(stem) + "embeddings.class_embedding"));
+  };
+  auto const text_of_hugging_face = [&](std::string_view stem) {
+    return two_of(stem, {"embeddings.token_embedding.weight", "final_layer_norm.weight",
+                         "encoder.layers.0.self_attn.q_proj.weight"}) &&
+           !has(std::string(stem) + "head.weight");  // SigLIP
+  };
+  Recognised r;
+  r.prefix = prefix;
+  if (image_of_openai(cat_seg_clip_prefix) || text_of_openai(cat_seg_clip_prefix) ||
+      two_of(cat_seg_head_prefix, {"conv1.weight", "guidance_projection.0.weight"})) {
+    r.maker = Maker::cat_seg;
+    return r;
+  }
+  for (std::string_view const again : {"", "vision_model."})
+    r.image = r.image || image_of_hugging_face("vision_model." + std::string(again));
+  for (std::string_view const again : {"", "text_model."})
+    r.text = r.text || text_of_hugging_face("text_model." + std::string(again));
+  if (!r.image && !r.text) {
+    r.image = image_of_hugging_face("");
+    r.text = !r.image && text_of_hugging_face("");
+    r.bare = r.image || r.text;
+  }
+  if (r.image || r.text) {
+    r.maker = Maker::hugging_face_clip;
+    return r;
+  }
+  r.image = image_of_openai("");
+  bool const below_text = text_of_openai("text.");
+  r.text = below_text || text_of_openai("");
+  if (r.image || r.text) r.maker = below_text ? Maker::open_clip : Maker::openai_clip;
+  return r;
+}
+
+}  // namespace detail
+
+/// Tells what a checkpoint holds from its keys, through wrappers such as `model.` and `clip.` in front of them.
+inline Recognised recognise(NamedTensors const& file) {
+  std::set<std::string> prefixes{""};
+  for (auto const& entry : file.tensors) {
+    auto const wrapper = detail::wrapper_of(entry.first);
+    if (!wrapper.empty()) prefixes.emplace(wrapper);
+  }
+  Recognised best;
+  for (auto const& prefix : prefixes) {  // the shortest of a chain comes first
+    auto found = detail::recognise_below(file, prefix);
+    if (found.maker == Maker::unknown) continue;
+    if (best.maker == Maker::unknown || (found.complete() && !best.complete())) best = std::move(found);
+    else if (found.complete() == best.complete()) best.other_prefix = prefix;
+  }
+  return best;
+}
+
+/// Tells the maker of a checkpoint from its keys.
+inline Maker recognise_maker(NamedTensors const& file) { return recognise(file).maker; }
+
+/// In words, what a file holds: "the image half of a Hugging Face CLIP, without a text encoder", "an FC-CLIP
+/// checkpoint", ...; empty if nothing of it is known.
+inline std::string describe_model(NamedTensors const& file) {
+  auto const found = recognise(file);
+  if (found.maker == Maker::cat_seg) return "a CAT-Seg checkpoint";
+  if (found.maker != Maker::unknown) {
+    std::string const name(name_of(found.maker));
+    std::string const article = found.maker == Maker::hugging_face_clip ? "a " : "an ";
+    if (found.complete()) return article + name + (found.maker == Maker::open_clip ? " model" : "");
+    return std::string(found.image ? "the image half of " : "the text half of ") + article + name +
+           (found.maker == Maker::open_clip ? " model" : "") +
+           (found.image ? ", without a text encoder" : ", without an image encoder");
+  }
+  struct Known {
+    std::string_view part;  // of a key, at its beginning or after a dot
+    std::string_view words;
+  };
+  static constexpr Known known[] = {
+      {"backbone.clip_model.", "an FC-CLIP checkpoint"},
+      {"visual.trunk.", "an open_clip model whose image encoder is one of timm"},
+      {"visual.layer1.0.conv1.weight", "a CLIP whose image encoder is a ResNet"},
+      {"visual.attnpool.", "a CLIP whose image encoder is a ResNet"},
+      {"visual.blocks.", "an EVA-CLIP model"},
+      {"vision_model.head.probe", "a SigLIP model"},
+      {"text_model.head.weight", "a SigLIP model"},
+      {"decode_head.", "an MMSegmentation model"},
+      {"sem_seg_head.", "a segmentation model of detectron2 other than CAT-Seg"},
+      {"visual.class_embedding",
+       "a CLIP below another prefix than Kovos drops (model., clip., clip_model., net., network.)"},
+      {"vision_model.embeddings.class_embedding",
+       "a CLIP below another prefix than Kovos drops (model., clip., clip_model., net., network.)"}};
+  for (auto const& [part, words] : known)
+    for (auto const& entry : file.tensors) {
+      auto const at = entry.first.find(part);
+      if (at != std::string::npos && (at == 0 || entry.first[at - 1] == '.')) return std::string(words);
+    }
+  return "";
+}
+
+namespace detail {
 
 /// Rows [first, first + count) of the leading axis; shares the bytes.
 inline TensorBytes rows_of(TensorBytes const& t, std::size_t first, std::size_t count) {
@@ -114,6 +257,20 @@ inline bool is_ignorable_key(std::string_view key) {
          key == "context_length" || key == "vocab_size" || key == "attn_mask";
 }
 
+/// Some programs keep a scalar as [1], or a table with an axis for the batch in front: the same values.
+inline TensorBytes in_official_rank(std::string_view name, TensorBytes tensor) {
+  struct Rank {
+    std::string_view name;
+    std::size_t rank;
+  };
+  for (auto const& [end, rank] : {Rank{"logit_scale", 0}, Rank{"class_embedding", 1}, Rank{"positional_embedding", 2},
+                                  Rank{"position_embedding.weight", 2}}) {
+    if (!ends_with(name, end)) continue;
+    while (tensor.shape.size() > rank && tensor.shape.front() == 1) tensor.shape.erase(tensor.shape.begin());
+  }
+  return tensor;
+}
+
 inline std::string replaced(std::string text, std::string_view from, std::string_view to) {
   auto const at = text.find(from);
   if (at != std::string::npos) text.replace(at, from.size(), to);
@@ -121,6 +278,9 @@ inline std::string replaced(std::string text, std::string_view from, std::string
 }
 
 inline std::string from_hugging_face(std::string key) {
+  // A tower that was saved as a part of itself.
+  for (std::string_view const twice : {"vision_model.vision_model.", "text_model.text_model."})
+    if (starts_with(key, twice)) key = key.substr(twice.size() / 2);
   static constexpr std::pair<std::string_view, std::string_view> whole[] = {
       {"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"},
       {"vision_model.embeddings.class_embedding", "visual.class_embedding"},
@@ -152,10 +312,11 @@ inline std::string from_hugging_face(std::string key) {
 }  // namespace detail
 
 /// The file's tensors under the names of our layers: OpenAI's CLIP names with attn.{q,k,v}_proj_weight apart and a
-/// joint in_proj_bias, below CAT-Seg's prefixes if it is a CAT-Seg checkpoint. Shares the bytes where it can. Throws
-/// CheckpointError if the maker is unknown.
+/// joint in_proj_bias, below CAT-Seg's prefixes if it is a CAT-Seg checkpoint. Wrappers such as `model.` are dropped.
+/// Shares the bytes where it can. Throws CheckpointError if this is neither CAT-Seg nor a CLIP, or two of them.
 inline NamedTensors with_canonical_names(NamedTensors const& file) {
-  Maker const maker = recognise_maker(file);
+  auto const found = recognise(file);
+  Maker const maker = found.maker;
   if (maker == Maker::unknown) {
     std::string some;
     std::size_t shown = 0;
@@ -163,19 +324,21 @@ inline NamedTensors with_canonical_names(NamedTensors const& file) {
       if (shown++ == 4) break;
       some += (some.empty() ? "'" : ", '") + entry.first + "'";
     }
-    fail<CheckpointError>(file.source, ": these are not CAT-Seg or CLIP vision-transformer weights (",
-                          file.tensors.size(), " tensors, such as ", some.empty() ? "none" : some,
-                          "); see docs/checkpoints.md for the files Kovos reads");
+    auto const words = describe_model(file);
+    fail<CheckpointError>(file.source, ": these are not CAT-Seg or CLIP vision-transformer weights",
+                          words.empty() ? "" : " but " + words, " (", file.tensors.size(), " tensors, such as ",
+                          some.empty() ? "none" : some, "); see docs/checkpoints.md for the files Kovos reads");
   }
-  NamedTensors result;
-  result.metadata = file.metadata;
-  result.source = file.source;
-  result.container = file.container;
-  result.stamp = file.stamp;
-  result.finite = file.finite;
+  require<CheckpointError>(found.other_prefix.empty(), file.source, ": there are two models in this file, below '",
+                           found.prefix, "' and '", found.other_prefix,
+                           "'; save the one you want in a file of its own");
+  NamedTensors result = file;
+  result.tensors.clear();
   std::map<std::string, TensorBytes> biases;  // Hugging Face keeps three
-  for (auto const& [key, tensor] : file.tensors) {
-    std::string name = key;
+  for (auto const& [key, stored] : file.tensors) {
+    std::string name = detail::starts_with(key, found.prefix) ? key.substr(found.prefix.size()) : key;
+    auto const tensor = detail::in_official_rank(name, stored);
+    if (found.bare) name = (found.image ? "vision_model." : "text_model.") + name;
     if (maker == Maker::open_clip && detail::starts_with(name, "text.")) name = name.substr(5);
     if (maker == Maker::hugging_face_clip) {
       name = detail::from_hugging_face(name);

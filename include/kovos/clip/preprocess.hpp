@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "kovos/clip/settings.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/image.hpp"
@@ -14,10 +16,6 @@
 #include "kovos/kernels/resize_u8.hpp"
 
 namespace kovos {
-
-/// Mean and standard deviation of CLIP's training pictures, RGB, of values 0..1.
-inline constexpr float clip_pixel_mean[3] = {0.48145466f, 0.4578275f, 0.40821073f};
-inline constexpr float clip_pixel_std[3] = {0.26862954f, 0.26130258f, 0.27577711f};
 
 /// An 8-bit picture as floats 0..255. -> [1, H, W, 3]. Throws ShapeError if it is empty or its size contradicts its
 /// data.
@@ -32,9 +30,11 @@ auto image_tensor(Context<Exec> const& context, Image const& image) {
 }
 
 /// OpenAI's preprocessing of a whole picture: short side to `resolution` with Pillow's bicubic filter, centre crop,
-/// normalisation. -> [1, resolution, resolution, 3].
+/// normalisation by the mean and standard deviation of values 0..1. -> [1, resolution, resolution, 3].
 template <class Exec>
-auto clip_preprocess(Context<Exec> const& context, Image const& picture, std::size_t resolution) {
+auto clip_preprocess(Context<Exec> const& context, Image const& picture, std::size_t resolution,
+                     std::array<float, 3> const& pixel_mean = clip_pixel_mean,
+                     std::array<float, 3> const& pixel_std = clip_pixel_std) {
   require<ShapeError>(picture.height > 0 && picture.width > 0, "[clip_preprocess] the picture is empty");
   // torchvision: the long side is truncated to an integer, the crop's offset rounded half to even.
   auto const longer = [&](std::size_t a, std::size_t b) {
@@ -53,8 +53,8 @@ auto clip_preprocess(Context<Exec> const& context, Image const& picture, std::si
     std::copy_n(resized.row(offset(height) + y) + 3 * offset(width), 3 * resolution, cropped.row(y));
   Kokkos::Array<float, 3> mean{}, deviation{};
   for (std::size_t i = 0; i < 3; ++i) {
-    mean[i] = 255.0f * clip_pixel_mean[i];
-    deviation[i] = 255.0f * clip_pixel_std[i];
+    mean[i] = 255.0f * pixel_mean[i];
+    deviation[i] = 255.0f * pixel_std[i];
   }
   return normalize_channels(context, image_tensor(context, cropped), mean, deviation);
 }

@@ -11,6 +11,7 @@
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/kernels/activation_kind.hpp"
 #include "kovos/kernels/embedding.hpp"
 #include "kovos/kernels/gemm.hpp"
 #include "kovos/kernels/tokens.hpp"
@@ -31,6 +32,7 @@ class TextTransformer {
   Parameter<float, Memory, config.vocabulary_size, width> token_embedding;
   Transformer<width, config.heads, config.layers, T, Memory> transformer;
   LayerNorm<width, float, Memory> ln_final;
+  Activation activation = Config.activation;  ///< of the blocks; no weight tells it
 
   /// The embeddings of N prompts. Each prompt is start + ids + end, no longer than the context; the encoder runs only
   /// as many positions as the longest prompt has, which the causal mask makes exact. -> [N, embed_dim], not normalised.
@@ -69,7 +71,7 @@ class TextTransformer {
     std::size_t i = 0;
     for (auto const& block : transformer.resblocks) {
       x = block_of_layers(
-          context, [&block](auto const& c, auto const& v) { return block(c, v, Config.activation, true); }, x);
+          context, [&block, act = activation](auto const& c, auto const& v) { return block(c, v, act, true); }, x);
       observe("text.block" + std::to_string(i++), x);
     }
     x = ln_final(context, x);

@@ -10,6 +10,7 @@
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/kernels/activation_kind.hpp"
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/gemm.hpp"
 #include "kovos/kernels/resample.hpp"
@@ -34,6 +35,7 @@ class VisionTransformer {
   LayerNorm<width, float, Memory> ln_pre;
   Transformer<width, config.heads, config.layers, T, Memory> transformer;
   LayerNorm<width, float, Memory> ln_post;
+  Activation activation = Config.activation;  ///< of the blocks; no weight tells it
 
   /// Dense image features for segmentation.
   template <std::size_t Hooks>
@@ -56,13 +58,13 @@ class VisionTransformer {
     for (std::size_t i = 0; i + 1 < config.layers; ++i)
       x = block_of_layers(
           context,
-          [&block = transformer.resblocks[i]](auto const& c, auto const& v) {
-            return block(c, v, Config.activation, false);
+          [&block = transformer.resblocks[i], act = activation](auto const& c, auto const& v) {
+            return block(c, v, act, false);
           },
           x);
     auto const& last = transformer.resblocks[config.layers - 1];
-    auto const whole = last(context, x, Config.activation, false);
-    auto const dense = last.dense(context, x, Config.activation);
+    auto const whole = last(context, x, activation, false);
+    auto const dense = last.dense(context, x, activation);
     return {class_token(context, whole), project(context, ln_post(context, dense))};
   }
 
@@ -72,7 +74,7 @@ class VisionTransformer {
     auto x = embed(context, pixels, Unobserved{});
     for (auto const& block : transformer.resblocks)
       x = block_of_layers(
-          context, [&block](auto const& c, auto const& v) { return block(c, v, Config.activation, false); }, x);
+          context, [&block, act = activation](auto const& c, auto const& v) { return block(c, v, act, false); }, x);
     return class_token(context, x);
   }
 
@@ -89,8 +91,8 @@ class VisionTransformer {
       bool const last = i + 1 == config.layers;
       x = block_of_layers(
           context,
-          [&block, last](auto const& c, auto const& v) {
-            return last ? block.dense(c, v, Config.activation) : block(c, v, Config.activation, false);
+          [&block, last, act = activation](auto const& c, auto const& v) {
+            return last ? block.dense(c, v, act) : block(c, v, act, false);
           },
           x);
       observe("clip.block" + std::to_string(i) + (last ? "_dense" : ""), x);

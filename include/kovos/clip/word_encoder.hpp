@@ -71,6 +71,9 @@ EncodedWords<typename Exec::memory_space> encode_words(Context<Exec> const& cont
   Fingerprint key;
   if constexpr (is_host_execution<Exec>) {
     key = print ? *print : fingerprint_of(encoder);
+    // What the same weights can be run with.
+    key.add("heads " + std::to_string(TextEncoder::config.heads) + ", activation " +
+            std::to_string(static_cast<int>(encoder.activation)));
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       key.add(std::as_bytes(std::span(prompts[i])));
       key.add(std::as_bytes(std::span(&owner[i], 1)));

@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,8 @@
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/embedding_cache.hpp"
 #include "kovos/clip/preprocess.hpp"
+#include "kovos/clip/settings.hpp"
+#include "kovos/clip/settings_beside.hpp"
 #include "kovos/clip/word_encoder.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/image.hpp"
@@ -25,6 +29,7 @@
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/softmax.hpp"
+#include "kovos/text/embedded_vocabulary.hpp"
 #include "kovos/text/prompt_template.hpp"
 #include "kovos/text/tokenizer.hpp"
 #include "kovos/text/vocabulary.hpp"
@@ -40,26 +45,40 @@ class Clip {
   using Words = EncodedWords<memory_space>;
   using Model = ClipModel<Config, T, memory_space>;
 
-  Clip(Model model, Tokenizer tokenizer, Context<Exec> context = {})
-      : model_(std::move(model)), tokenizer_(std::move(tokenizer)), context_(std::move(context)) {}
-
-  /// Reads OpenAI's archive, a state dict with its names, open_clip's or Hugging Face's files of this architecture.
-  /// Throws FileError, CheckpointError or TextError.
-  static Clip load(std::filesystem::path const& weights, std::optional<std::filesystem::path> const& vocabulary = {},
-                   Context<Exec> context = {}) {
-    return from_tensors(with_canonical_names(read_checkpoint(weights)), find_vocabulary(weights, vocabulary),
-                        std::move(context));
+  Clip(Model model, Tokenizer tokenizer, Context<Exec> context = {}, ClipSettings const& settings = settings_of(Config))
+      : model_(std::move(model)), tokenizer_(std::move(tokenizer)), context_(std::move(context)), settings_(settings) {
+    model_.visual.activation = settings.image_activation;
+    model_.text.activation = settings.text_activation;
   }
 
-  /// The same from tensors in memory, under their canonical names.
-  static Clip from_tensors(NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context = {}) {
+  /// Reads OpenAI's archive, a state dict with its names, open_clip's or Hugging Face's files of this architecture,
+  /// with the activation and normalisation that are told beside the weights (find_clip_settings), else the
+  /// configuration's. Throws FileError, CheckpointError or TextError.
+  static Clip load(std::filesystem::path const& weights, std::optional<std::filesystem::path> const& vocabulary = {},
+                   Context<Exec> context = {}) {
+    auto const file = read_checkpoint(weights);
+    auto const canonical = with_canonical_names(file);
+    return from_tensors(canonical, find_vocabulary(canonical, weights, vocabulary), std::move(context),
+                        find_clip_settings(file, Config).settings);
+  }
+
+  /// The same from tensors in memory, under their canonical names. Throws CheckpointError if they do not fit, or if
+  /// there are parameters inside the encoders that this architecture would not use.
+  static Clip from_tensors(NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context = {},
+                           ClipSettings const& settings = settings_of(Config)) {
     Model model;
-    load_parameters_or_throw(context, model, tensors, "this CLIP architecture");
-    return Clip(std::move(model), Tokenizer(std::move(vocabulary)), std::move(context));
+    auto const report = load_parameters_or_throw(context, model, tensors, "this CLIP architecture");
+    for (auto const& key : report.unexpected)
+      require<CheckpointError>(
+          !key.starts_with("visual.") && !key.starts_with("transformer."), tensors.source,
+          ": the encoders have parameters that a CLIP of OpenAI's architecture does not use, such ", "as '", key,
+          "'; without them the numbers would be wrong");
+    return Clip(std::move(model), Tokenizer(std::move(vocabulary)), std::move(context), settings);
   }
 
   Model const& model() const { return model_; }
   Context<Exec> const& context() const { return context_; }
+  ClipSettings const& settings() const { return settings_; }
 
   /// One unit vector per class: the mean over words and templates, as OpenAI's zero-shot classifiers.
   Words encode(ClassList const& classes, PromptTemplates const& templates) const {
@@ -71,7 +90,8 @@ class Clip {
 
   /// Probability of each class for a picture: softmax(exp(logit_scale) cos(image, text)). -> one number per class.
   std::vector<float> classify(Image const& picture, Words const& words) const {
-    auto const pixels = clip_preprocess(context_, picture, Config.vision.image_size);
+    auto const pixels =
+        clip_preprocess(context_, picture, Config.vision.image_size, settings_.pixel_mean, settings_.pixel_std);
     auto const image = model_.visual.encode(context_, pixels);  // [1, embed_dim]
     auto const text = words.features.reshape(dynamic_extents<2>(words.names.size(), Config.embed_dim));
     auto const cosine = to_host(context_, cosine_similarity(context_, image, text));
@@ -87,21 +107,62 @@ class Clip {
   Model model_;
   Tokenizer tokenizer_;
   Context<Exec> context_;
+  ClipSettings settings_;
 };
 
-/// Calls f.template operator()<Config>() with the published CLIP preset that has the file's shapes.
-/// Throws CheckpointError if none has.
+/// The CLIP configurations a program can choose among at run time: the only list of them.
+inline constexpr ClipConfig const* clip_presets[] = {&clip_vit_b32,     &clip_vit_b16, &clip_vit_l14,
+                                                     &clip_vit_l14_336, &clip_tiny,    &clip_scenes};
+
+/// How programs call a configuration; "custom" unless it is one of the presets.
+template <ClipConfig Config>
+inline constexpr std::string_view clip_preset_name = "custom";
+template <>
+inline constexpr std::string_view clip_preset_name<clip_vit_b32> = "clip_vit_b32";
+template <>
+inline constexpr std::string_view clip_preset_name<clip_vit_b16> = "clip_vit_b16";
+template <>
+inline constexpr std::string_view clip_preset_name<clip_vit_l14> = "clip_vit_l14";
+template <>
+inline constexpr std::string_view clip_preset_name<clip_vit_l14_336> = "clip_vit_l14_336";
+template <>
+inline constexpr std::string_view clip_preset_name<clip_tiny> = "clip_tiny";
+template <>
+inline constexpr std::string_view clip_preset_name<clip_scenes> = "clip_scenes";
+
+/// Calls f.template operator()<Config>() for the first preset of these shapes; whether there is one.
+template <class F>
+bool visit_clip_preset(ClipShape const& shape, F const& f) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return ((shape.fits(*clip_presets[I]) && (f.template operator()<*clip_presets[I]>(), true)) || ...);
+  }
+  (std::make_index_sequence<std::size(clip_presets)>());
+}
+
+/// Returns what f.template operator()<Config>() gives for the preset that has the file's shapes. file: under canonical
+/// names. Throws CheckpointError if no preset has them, or if half of the model is missing.
 template <class F>
 auto with_clip_preset(NamedTensors const& file, F const& f) {
-  std::string const prefix = recognise_maker(file) == Maker::cat_seg ? std::string(cat_seg_clip_prefix) : "";
-  auto const shape = clip_shape(file, prefix);
-  if (shape.fits(clip_vit_b32)) return f.template operator()<clip_vit_b32>();
-  if (shape.fits(clip_vit_b16)) return f.template operator()<clip_vit_b16>();
-  if (shape.fits(clip_vit_l14)) return f.template operator()<clip_vit_l14>();
-  if (shape.fits(clip_vit_l14_336)) return f.template operator()<clip_vit_l14_336>();
-  if (shape.fits(clip_tiny)) return f.template operator()<clip_tiny>();
-  fail<CheckpointError>(file.source, ": no CLIP preset has this geometry (", shape.to_string(),
-                        "); instantiate kovos::Clip with a configuration of your own for it");
+  using Result = decltype(f.template operator()<clip_tiny>());
+  auto const found = recognise(file);
+  bool const cat_seg = found.maker == Maker::cat_seg;
+  require<CheckpointError>(cat_seg || (found.image && found.text), file.source, ": this is ",
+                           found.image ? "the image half of a CLIP, without a text encoder"
+                                       : "the text half of a CLIP, without an image encoder",
+                           "; pictures can only be compared with words by both: give the whole model's file");
+  auto const shape = clip_shape(file, cat_seg ? std::string(cat_seg_clip_prefix) : "");
+  std::optional<std::conditional_t<std::is_void_v<Result>, bool, Result>> result;
+  visit_clip_preset(shape, [&]<ClipConfig Config>() {
+    if constexpr (std::is_void_v<Result>) {
+      f.template operator()<Config>();
+      result = true;
+    } else {
+      result.emplace(f.template operator()<Config>());
+    }
+  });
+  require<CheckpointError>(result.has_value(), file.source, ": no CLIP preset has this geometry (", shape.to_string(),
+                           "); instantiate kovos::Clip with a configuration of your own for it");
+  if constexpr (!std::is_void_v<Result>) return std::move(*result);
 }
 
 }  // namespace kovos

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,9 +46,19 @@ inline CatSegShape cat_seg_shape(NamedTensors const& file) {
   return s;
 }
 
-/// The presets a program can choose among at run time.
-inline constexpr CatSegConfig const* cat_seg_presets[] = {&cat_seg_vit_b16, &cat_seg_vit_l14_336, &cat_seg_tiny,
-                                                          &cat_seg_scenes};
+/// The presets a program can choose among at run time: the only list of them. cat_seg_scenes_144 has the shapes of
+/// cat_seg_scenes; only training tells them apart.
+inline constexpr CatSegConfig const* cat_seg_presets[] = {&cat_seg_vit_b16, &cat_seg_vit_l14_336, &cat_seg_scenes,
+                                                          &cat_seg_tiny};
+
+/// Calls f.template operator()<Config>() for the first preset of these shapes; whether there is one.
+template <class F>
+bool visit_cat_seg_preset(CatSegShape const& shape, F const& f) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return ((shape.fits(*cat_seg_presets[I]) && (f.template operator()<*cat_seg_presets[I]>(), true)) || ...);
+  }
+  (std::make_index_sequence<std::size(cat_seg_presets)>());
+}
 
 /// A CAT-Seg model whose preset was chosen at run time from its checkpoint.
 template <class Exec = Kokkos::DefaultExecutionSpace>
@@ -62,22 +73,22 @@ class AnyModel {
   static AnyModel load(std::filesystem::path const& weights,
                        std::optional<std::filesystem::path> const& vocabulary = {},
                        Precision precision = Precision::fp32, Context<Exec> context = {}) {
-    auto const file = with_canonical_names(read_checkpoint(weights));
-    require<CheckpointError>(recognise_maker(file) == Maker::cat_seg, weights.string(),
-                             ": this is a CLIP model without CAT-Seg's head, which cannot segment; `kovos classify` "
-                             "uses it, or give a CAT-Seg checkpoint");
+    auto const read = read_checkpoint(weights);
+    auto const file = with_canonical_names(read);
+    auto const found = recognise(file);
+    require<CheckpointError>(found.maker == Maker::cat_seg, weights.string(), ": this is ", describe_model(read),
+                             " without CAT-Seg's head, which cannot segment; ",
+                             found.complete() ? "`kovos classify` uses it, or " : "", "give a CAT-Seg checkpoint");
     auto const shape = cat_seg_shape(file);
-    auto const make = [&]<CatSegConfig Config>() {
+    std::optional<AnyModel> model;
+    visit_cat_seg_preset(shape, [&]<CatSegConfig Config>() {
       auto words = find_vocabulary(file, weights, vocabulary);
       if (precision == Precision::bf16)
-        return AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words),
-                                                                 context.with_precision(MatmulPrecision::bf16)));
-      return AnyModel(CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
-    };
-    if (shape.fits(cat_seg_vit_b16)) return make.template operator()<cat_seg_vit_b16>();
-    if (shape.fits(cat_seg_vit_l14_336)) return make.template operator()<cat_seg_vit_l14_336>();
-    if (shape.fits(cat_seg_scenes)) return make.template operator()<cat_seg_scenes>();
-    if (shape.fits(cat_seg_tiny)) return make.template operator()<cat_seg_tiny>();
+        model = AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words),
+                                                                  context.with_precision(MatmulPrecision::bf16)));
+      else model = AnyModel(CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
+    });
+    if (model) return std::move(*model);
     fail<CheckpointError>(weights.string(), ": no preset has this geometry (", shape.clip.to_string(), "; head ",
                           shape.hidden_dim, " wide, ", shape.num_layers, " layers, ", shape.num_templates,
                           " templates); instantiate kovos::CatSeg with a configuration of your own for it");
