@@ -114,6 +114,7 @@ EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
   if (!a.predictions.empty()) run.notes["predictions"] = a.predictions;
   run.notes["data"] = a.data.empty() ? a.benchmark : a.data;
   run.notes["left_out"] = pictures.left_out;
+  if (pictures.warning) run.notes["warning"] = *pictures.warning;
   return run;
 }
 
@@ -289,6 +290,8 @@ int evaluate(Arguments const& a, Communicator& ranks) {
   });
   if (ranks.rank() == 0 || shares)
     for (auto const& sentence : pictures.left_out) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
+  if (pictures.warning && (ranks.rank() == 0 || shares))
+    std::fprintf(stderr, "kovos: warning: %s\n", pictures.warning->c_str());
 
   std::optional<AnyModel<>> model;
   std::optional<AnyModel<>::Words> words;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <filesystem>
-#include <optional>
-#include <set>
+#include <map>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "kovos/data/dataset.hpp"
 #include "kovos/data/folder_layout.hpp"
-#include "pictures.hpp"
 
 namespace kovos::cli {
 
@@ -26,15 +26,24 @@ inline SegmentationFolder open_folder(std::filesystem::path const& root, Dataset
   return SegmentationFolder(root, options);
 }
 
-/// A sentence on the pictures beside those of the data set that are of formats which are not read there.
-inline std::optional<std::string> left_out_of(SegmentationFolder const& folder) {
-  std::set<std::filesystem::path> used;
-  for (std::size_t i = 0; i < folder.size(); ++i) used.insert(folder.image_path(i));
-  for (auto const& skipped : folder.skipped()) used.insert(skipped.name);  // told one by one
-  auto const is_used = [&](std::filesystem::path const& path) {
-    return used.contains(path) || used.contains(path.stem());
-  };
-  return left_out_of(folder.image_path(0).parent_path(), is_used);
+/// A sentence for each folder and reason why files of a data set are not used.
+inline std::vector<std::string> left_out_of(SegmentationFolder const& folder) {
+  std::map<std::pair<std::filesystem::path, std::string_view>, std::map<std::string, std::size_t>> endings;
+  for (auto const& [file, reason] : folder.left_out())
+    ++endings[{file.parent_path(), reason}][kovos::detail::small_ending_of(file)];
+  std::vector<std::string> sentences;
+  for (auto const& [place, files] : endings) {
+    std::size_t count = 0;
+    std::string list;
+    for (auto const& [ending, number] : files) {
+      count += number;
+      list += (list.empty() ? "" : ", ") + std::to_string(number) + ' ' + ending;
+    }
+    sentences.push_back("left out " + std::to_string(count) + (count == 1 ? " file of " : " files of ") +
+                        kovos::detail::shown(place.first) + (count == 1 ? ", which is " : ", which are ") +
+                        std::string(place.second) + ": " + list);
+  }
+  return sentences;
 }
 
 }  // namespace kovos::cli

@@ -13,6 +13,7 @@
 #include "kovos/data/published_benchmark.hpp"
 #include "kovos/data/scenes.hpp"
 #include "kovos/io/picture_names.hpp"
+#include "pictures.hpp"
 
 namespace kovos::cli {
 
@@ -36,10 +37,10 @@ LabelledPictures scenes() {
 }
 
 FolderLayout layout_of(std::string const& name) {
-  for (auto const layout :
-       {FolderLayout::automatic, FolderLayout::plain, FolderLayout::ade20k, FolderLayout::coco_stuff})
-    if (name_of(layout) == name) return layout;
-  throw UsageError("--layout " + name + ": expected automatic, plain, ade20k or coco_stuff");
+  if (auto const layout = find_layout(name)) return *layout;
+  std::string list;
+  for (auto const layout : folder_layouts) list += (list.empty() ? "" : ", ") + std::string(name_of(layout));
+  throw UsageError("--layout " + name + ": expected one of " + list);
 }
 
 /// Takes the pictures of a benchmark that was found.
@@ -104,14 +105,13 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
   folder_options.class_names = class_names;
   folder_options.image = options.image;
   auto const folder = std::make_shared<SegmentationFolder>(open_folder(data, DatasetSplit::validation, folder_options));
-  if (pictures.classes.empty())
-    pictures.classes = folder->class_names().empty() ? parse_classes(std::string(folder->benchmark()))
-                                                     : class_list(folder->class_names());
+  if (pictures.classes.empty()) pictures.classes = folder->class_list();
   for (std::size_t i = 0; i < folder->size(); ++i) pictures.names.push_back(folder->name(i));
   pictures.load = [folder](std::size_t i) { return folder->load(i); };
   pictures.kind =
       std::string(name_of(folder->layout())) + (options.benchmark.empty() ? std::string() : " " + options.benchmark);
-  if (auto const sentence = left_out_of(*folder)) pictures.left_out.push_back(*sentence);
+  pictures.left_out = left_out_of(*folder);
+  pictures.warning = folder->layout_warning();
   return pictures;
 }
 

@@ -21,8 +21,9 @@ struct LabelledPictures {
   std::vector<std::size_t> seen;    ///< classes that a model of ours was trained on; empty: no such distinction
   std::vector<std::string> names;   ///< of the pictures
   std::function<SegmentationSample(std::size_t)> load;
-  std::string kind;                   ///< what the labels are: scenes, or a layout with its benchmark
-  std::vector<std::string> left_out;  ///< sentences on pictures that are not used
+  std::string kind;                    ///< what the labels are: scenes, or a layout with its benchmark
+  std::vector<std::string> left_out;   ///< sentences on pictures that are not used
+  std::optional<std::string> warning;  ///< labels that look as if they were of another layout
   MetricConventions conventions;
 
   std::size_t size() const { return names.size(); }

@@ -243,14 +243,15 @@ SegmentationData segmentation_data(TrainingConfig const& config) {
   }
   auto const folder = std::make_shared<SegmentationFolder>(
       open_folder(config.data, DatasetSplit::training,
-                  {.unreadable_files = config.unreadable == "skip" ? UnreadableFiles::skip : UnreadableFiles::stop}));
+                  {.layout = find_layout(config.layout).value_or(FolderLayout::automatic),
+                   .unreadable_files = config.unreadable == "skip" ? UnreadableFiles::skip : UnreadableFiles::stop}));
   folder->verify();
   for (auto const& skipped : folder->skipped())
     std::fprintf(stderr, "kovos: left out %s: %s\n", skipped.name.c_str(), skipped.reason.c_str());
-  if (auto const sentence = left_out_of(*folder)) std::fprintf(stderr, "kovos: %s\n", sentence->c_str());
-  data.names = folder->class_names();
-  if (data.names.empty())
-    for (auto const& entry : parse_classes(std::string(folder->benchmark()))) data.names.push_back(entry.name);
+  for (auto const& sentence : left_out_of(*folder)) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
+  if (auto const warning = folder->layout_warning()) std::fprintf(stderr, "kovos: warning: %s\n", warning->c_str());
+  // A class is trained by the first of its words.
+  for (auto const& entry : folder->class_list()) data.names.push_back(entry.words.front());
   auto const order = std::make_shared<std::pair<std::mutex, EpochOrder>>(std::piecewise_construct, std::tuple<>{},
                                                                          std::tuple{folder->size(), config.seed});
   data.source = [folder, order, seed = config.seed](std::size_t position) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data_room/support.hpp"
@@ -39,6 +40,12 @@ Names names(SegmentationFolder const& folder) {
   return list;
 }
 
+Names class_names(SegmentationFolder const& folder) {
+  Names list;
+  for (auto const& entry : folder.class_list()) list.push_back(entry.name);
+  return list;
+}
+
 std::string refusal(std::filesystem::path const& path, SegmentationFolderOptions const& options = {}) {
   return message_of<DataError>([&] { SegmentationFolder(path, options); });
 }
@@ -59,7 +66,11 @@ TEST_CASE("a flat folder with classes.txt") {
   for (auto const& where : {root, root / "", root.parent_path() / "." / root.filename()}) {
     SegmentationFolder const data(where);
     CHECK(names(data) == Names{"a", "a.left", "b"});
-    CHECK(data.class_names() == Names{"cat", "dog", "bird"});
+    CHECK(class_names(data) == Names{"cat", "dog", "bird"});
+    CHECK(data.class_list()[1].words == Names{"dog", "hound"});
+    REQUIRE(data.left_out().size() == 1);
+    CHECK(data.left_out()[0].file.filename() == "label_alone.png");
+    CHECK(data.left_out()[0].reason == "without a picture");
     CHECK(data.class_count() == 3);
     CHECK(data.layout() == FolderLayout::plain);
     CHECK(data.benchmark().empty());
@@ -69,7 +80,7 @@ TEST_CASE("a flat folder with classes.txt") {
     CHECK(sample.image.pixels == std::vector<std::uint8_t>(9, 7));
   }
   SegmentationFolder const renamed(root, {.class_names = {"x", "y", "z", "w"}});
-  CHECK(renamed.class_names() == Names{"x", "y", "z", "w"});
+  CHECK(class_names(renamed) == Names{"x", "y", "z", "w"});
 }
 
 TEST_CASE("JPEG pictures, capital extensions, labels of 16 bits") {
@@ -130,9 +141,10 @@ TEST_CASE("ADE20K as published and as prepared") {
   for (auto const& root : {folder.path(), ade}) {
     SegmentationFolder const data(root, {.split = DatasetSplit::validation});
     CHECK(data.layout() == FolderLayout::ade20k);
-    CHECK(data.label_encoding() == LabelEncoding::ade20k_raw);
+    CHECK(data.label_encoding() == LabelEncoding::from_one);
     CHECK(data.class_count() == 150);
-    CHECK(data.class_names().empty());
+    CHECK(class_names(data).front() == "wall");
+    CHECK(class_names(data).back() == "flag");
     CHECK(data.load(0).labels.labels == Labels{unknown, 0, 149});
     CHECK(find_benchmark(data.benchmark()) != nullptr);
   }
@@ -204,13 +216,15 @@ TEST_CASE("folders that cannot be used") {
   CHECK(contains(refusal(root), "has no pictures with labels in the layout automatic: expected folders images"));
   std::filesystem::create_directories(root / "images");
   std::filesystem::create_directories(root / "annotations");
-  CHECK(contains(refusal(root), "has images and annotations but no classes.txt"));
+  CHECK(contains(refusal(root),
+                 "no classes.txt. If it is ADE20K as published, choose the layout ade20k (--layout ade20k)"));
   CHECK(contains(refusal(root, {.class_names = {"a"}}), "has images and annotations but no classes.txt"));
   CHECK(contains(refusal(root, {.layout = FolderLayout::plain}), "or give the class names"));
   folder.write("classes.txt", "# nothing\n");
-  CHECK(contains(refusal(root), "classes.txt' names no class"));
+  auto const bad_list = [&] { return message_of<TextError>([&] { SegmentationFolder data(root); }); };
+  CHECK(contains(bad_list(), "classes.txt' names no class"));
   folder.write("classes.txt", "caf\xE9\n");
-  CHECK(contains(refusal(root), "classes.txt' is not UTF-8"));
+  CHECK(contains(bad_list(), "classes.txt' line 1: not UTF-8 at byte 3"));
   folder.write("classes.txt", "a\nb\n");
   CHECK(contains(refusal(root), "images' has no picture: expected files that end in"));
 
@@ -239,6 +253,105 @@ TEST_CASE("samples that do not fit together are never skipped") {
   auto const sizes = message_of<DataError>([&] { data.try_load(1); });
   CHECK(contains(sizes, "images/wide.png' is 2 x 1 and its label '"));
   CHECK(contains(sizes, "annotations/wide.png' is 1 x 2 (height x width)"));
+}
+
+TEST_CASE("16-bit labels: 255 is none where it can be no class") {
+  TemporaryFolder const folder;
+  auto const root = folder.path();
+  put(root / "images", root / "annotations", "a", {0, 0, 0});
+  write_png_labels(root / "annotations" / "a.png", LabelMap{1, 3, {254, 255, unknown}}, 16);
+  auto const labels = [&](std::size_t classes, FolderLayout layout) {
+    SegmentationFolderOptions const options{.layout = layout, .class_names = Names(classes, "thing")};
+    return SegmentationFolder(root, options).load(0).labels.labels;
+  };
+  CHECK(labels(255, FolderLayout::plain) == Labels{254, unknown, unknown});
+  CHECK(labels(256, FolderLayout::plain) == Labels{254, 255, unknown});
+  CHECK(labels(254, FolderLayout::from_one) == Labels{253, unknown, unknown});
+  CHECK(labels(255, FolderLayout::from_one) == Labels{253, 254, unknown});
+}
+
+TEST_CASE("files that are not used are named") {
+  TemporaryFolder const folder;
+  auto const root = folder.path();
+  folder.write("classes.txt", "a\n");
+  put(root / "images", root / "annotations", "m", {0});
+  put(root / "images", root / "annotations", "t", {0});
+  std::filesystem::rename(root / "annotations" / "t.png", root / "annotations" / "t.tif");  // told by content
+  put(root / "elsewhere", root / "annotations", "z", {0});
+  put(root / "elsewhere", root / "annotations", "b", {0});
+  for (char const* name : {"x.BMP", "y.webp", "list.csv"}) folder.write("images/" + std::string(name), "");
+  SegmentationFolder const data(root);
+  CHECK(names(data) == Names{"m", "t"});
+  CHECK(data.label_path(1).filename() == "t.tif");
+  CHECK(data.load(1).labels.labels == Labels{0});
+  Names left_out;
+  for (auto const& [file, reason] : data.left_out())
+    left_out.push_back(file.filename().string() + ' ' + std::string(reason));
+  CHECK(left_out == Names{"x.BMP not of the formats that are read there",
+                          "y.webp not of the formats that are read there", "b.png without a picture",
+                          "z.png without a picture"});
+  put(root / "elsewhere", root / "annotations", "t", {0});
+  CHECK(contains(refusal(root), "would be labels of the same picture"));
+}
+
+TEST_CASE("ADE20K as published in a folder of another name") {
+  TemporaryFolder const folder;
+  auto const root = folder.path();
+  put(root / "images" / "validation", root / "annotations" / "validation", "p", {0, 1, 150});
+  CHECK(contains(refusal(root), "(--layout ade20k)"));
+  SegmentationFolder const data(root, {.layout = FolderLayout::ade20k});
+  CHECK(data.load(0).labels.labels == Labels{unknown, 0, 149});
+  CHECK(data.class_count() == 150);
+  // Advice that was followed by the letter: labels are read as they stand.
+  std::string list;
+  for (auto const& entry : data.class_list()) list += entry.name + "\n";
+  folder.write("classes.txt", list);
+  SegmentationFolder const shifted(root);
+  auto const beyond = message_of<DataError>([&] { shifted.load(0); });
+  CHECK(contains(beyond, "has the value 150 at row 0, column 2, expected 0 to 149"));
+  CHECK(contains(beyond, "if 0 is none and the classes count from 1, choose the layout ade20k (--layout ade20k)"));
+  CHECK(contains(shifted.layout_warning().value_or(""), "p.png' has the value 150, which is the number of classes"));
+  put(root / "images" / "validation", root / "annotations" / "validation", "p", {0, 1, 149});
+  auto const silent = shifted.layout_warning().value_or("");
+  CHECK(contains(silent, "the classes are those of ADE20K"));
+  CHECK(contains(silent, "(--layout ade20k)"));
+  put(root / "images" / "validation", root / "annotations" / "validation", "p", {0, 1, unknown});
+  CHECK_FALSE(shifted.layout_warning());
+  // The other way round: class indices read as published.
+  CHECK(contains(data.layout_warning().value_or(""), "1 of 1 labels have the value 255"));
+}
+
+TEST_CASE("labels with 0 as a frame") {
+  TemporaryFolder const folder;
+  auto const root = folder.path();
+  auto const put_square = [&](std::uint16_t frame, std::uint16_t inside) {
+    std::filesystem::create_directories(root / "images");
+    std::filesystem::create_directories(root / "annotations");
+    write_png(root / "images" / "a.png", Image{9, 9, std::vector<std::uint8_t>(243)});
+    LabelMap map{9, 9, Labels(81, inside)};
+    for (std::size_t k = 0; k < 9; ++k) map(0, k) = map(8, k) = map(k, 0) = map(k, 8) = frame;
+    write_png_labels(root / "annotations" / "a.png", map, 8);
+  };
+  auto const warning = [&] { return SegmentationFolder(root).layout_warning().value_or("none"); };
+  folder.write("classes.txt", "cat\ndog\nbird\n");
+  put_square(0, 2);
+  CHECK(contains(warning(),
+                 "in 1 of 1 labels looked at 0 is the frame, and none has 255. If so, choose the layout from_one"));
+  CHECK(SegmentationFolder(root, {.layout = FolderLayout::from_one}).load(0).labels(4, 4) == 1);
+  CHECK_FALSE(SegmentationFolder(root, {.layout = FolderLayout::from_one}).layout_warning());
+  for (auto const& [frame, inside] : {std::pair{0, 0}, {1, 2}, {2, 0}, {255, 2}}) {
+    put_square(static_cast<std::uint16_t>(frame == 255 ? unknown : frame), static_cast<std::uint16_t>(inside));
+    CHECK_MESSAGE(warning() == "none", frame, " ", inside);
+  }
+  // A background may well be the frame.
+  folder.write("classes.txt", "background\ndog\nbird\n");
+  put_square(0, 2);
+  CHECK(warning() == "none");
+}
+
+TEST_CASE("layouts by name") {
+  for (auto const layout : folder_layouts) CHECK(find_layout(name_of(layout)) == layout);
+  CHECK_FALSE(find_layout("ade"));
 }
 
 TEST_CASE("unreadable files stop, or are skipped and noted") {

@@ -21,7 +21,7 @@ ALLOWED = {
     "clip": {"nn", "autodiff", "text", "io", "kernels", "core"},
     "segmentation": {"clip", "nn", "autodiff", "text", "io", "kernels", "core"},
     "metrics": {"core", "kernels"},
-    "data": {"core", "io", "kernels"},
+    "data": {"text", "core", "io", "kernels"},
     "distribution": {"core", "io", "metrics"},
     "training": {"segmentation", "clip", "nn", "autodiff", "text", "io", "kernels", "core", "metrics", "data"},
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@
 #include "kovos/io/file.hpp"
 #include "kovos/io/image.hpp"
 #include "kovos/io/image_options.hpp"
+#include "kovos/text/benchmark_classes.hpp"
+#include "kovos/text/word_list.hpp"
 
 namespace kovos {
 
@@ -40,42 +43,70 @@ struct SegmentationFolderOptions {
 
 namespace detail {
 
-/// One name per line, before its "=" if it has synonyms; blank lines and those that begin with '#' do not count.
-inline std::vector<std::string> read_class_names(std::filesystem::path const& path) {
-  auto const bytes = read_file(path, std::size_t{16} << 20);
-  std::string text(reinterpret_cast<char const*>(bytes.data()), bytes.size());
-  require<DataError>(is_utf8(text), shown(path), " is not UTF-8: save it as UTF-8, one class per line");
-  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
-  auto const trimmed_name = [](std::string_view line) {
-    constexpr std::string_view blanks = " \t\r\v\f";
-    std::size_t const first = line.find_first_not_of(blanks);
-    return first == line.npos ? line.substr(0, 0) : line.substr(first, line.find_last_not_of(blanks) - first + 1);
-  };
-  std::vector<std::string> names;
-  for (std::string_view rest = text; !rest.empty();) {
-    std::size_t const end = std::min(rest.find('\n'), rest.size());
-    auto const line = trimmed_name(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (line.empty() || line.front() == '#') continue;
-    names.emplace_back(trimmed_name(line.substr(0, line.find('='))));
+/// The endings, in small letters, of pictures that a data set may hold beside those that are read.
+inline constexpr std::string_view other_picture_endings[] = {".bmp", ".tif", ".tiff", ".webp", ".gif",  ".ppm",
+                                                             ".pgm", ".jp2", ".heic", ".heif", ".avif", ".jxl"};
+
+inline std::string small_ending_of(std::filesystem::path const& path) {
+  std::string ending = path.extension().string();
+  for (char& c : ending)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return ending;
+}
+
+inline bool is_label_name(std::filesystem::path const& path) {
+  auto const ending = path.extension();
+  return ending == ".png" || ending == ".tif" || ending == ".tiff";
+}
+
+/// Whether 0 fills the outermost pixels and little of the rest, as where annotators did not reach the border.
+inline bool is_framed_by_zero(LabelMap const& map) {
+  if (map.height < 8 || map.width < 8) return false;
+  std::size_t frame = 0, inside = 0;
+  for (std::size_t y = 0; y < map.height; ++y) {
+    for (std::size_t x = 0; x < map.width; ++x) {
+      if (map(y, x) != 0) continue;
+      bool const at_border = y == 0 || x == 0 || y + 1 == map.height || x + 1 == map.width;
+      ++(at_border ? frame : inside);
+    }
   }
-  require<DataError>(!names.empty(), shown(path), " names no class: write one class per line");
-  return names;
+  std::size_t const frame_size = 2 * (map.height + map.width) - 4, inside_size = (map.height - 2) * (map.width - 2);
+  return 10 * frame >= 9 * frame_size && 4 * inside <= inside_size;
+}
+
+/// Whether a class is what is left when all is named, which may well be a frame.
+inline bool is_name_of_nothing(std::string_view name) {
+  for (std::string_view const word :
+       {"background", "other", "others", "unlabeled", "unlabelled", "void", "none", "unknown"})
+    if (name == word) return true;
+  return false;
+}
+
+inline bool are_names_of(ClassList const& classes, std::string_view benchmark) {
+  auto const list = benchmark_class_list(*find_benchmark(benchmark));
+  auto const same = [](ClassEntry const& a, ClassEntry const& b) { return a.words == b.words; };
+  return std::equal(classes.begin(), classes.end(), list.begin(), list.end(), same);
 }
 
 }  // namespace detail
 
-/// Pictures and their labels in a folder, paired by name: JPEG or PNG, and a PNG of class indices with 255 (65535 in 16
-/// bits) for none. They are sorted by name; labels without a picture are left alone.
+/// Pictures and their labels in a folder, paired by name: JPEG or PNG, and a PNG or TIFF of class indices with 255
+/// for none (65535 in 16 bits; 255 too if there are at most 255 classes). They are sorted by name.
 class SegmentationFolder {
  public:
   struct Skipped {
     std::string name, reason;
   };
 
+  /// A file that is not used.
+  struct LeftOut {
+    std::filesystem::path file;
+    std::string_view reason;  ///< what it is: not of the formats that are read there, or (a label) without a picture
+  };
+
   /// Lists the folder; no picture is read yet. Throws DataError if there is nothing to be found, more than one place to
   /// choose from, a picture without a label, or a list of classes that is missing or not that of the layout; FileError
-  /// if a folder or classes.txt cannot be read.
+  /// if a folder or classes.txt cannot be read, TextError if classes.txt is no list of classes.
   explicit SegmentationFolder(std::filesystem::path const& root, SegmentationFolderOptions options = {})
       : pair_(detail::choose_pair(root, options.layout, options.split)),
         policy_(options.unreadable_files),
@@ -88,7 +119,7 @@ class SegmentationFolder {
   /// The file's name without folder and extension.
   std::string const& name(std::size_t i) const { return pictures_.at(i).name; }
   std::filesystem::path const& image_path(std::size_t i) const { return pictures_.at(i).image; }
-  std::filesystem::path label_path(std::size_t i) const { return pair_.labels / (pictures_.at(i).name + ".png"); }
+  std::filesystem::path const& label_path(std::size_t i) const { return pictures_.at(i).labels; }
 
   FolderLayout layout() const { return pair_.layout; }
   LabelEncoding label_encoding() const { return pair_.encoding; }
@@ -96,8 +127,8 @@ class SegmentationFolder {
   std::optional<std::filesystem::path> const& classes_file() const { return pair_.classes_file; }
   /// Number of classes; every label is below it, or LabelMap::unknown.
   std::size_t class_count() const { return class_count_; }
-  /// Of the options or of classes.txt; empty if there are neither. Then benchmark() tells which list is meant.
-  std::vector<std::string> const& class_names() const { return class_names_; }
+  /// The classes with the words that are looked for: of the options, of classes.txt or of the benchmark.
+  ClassList const& class_list() const { return classes_; }
   /// The benchmark whose classes these are (ade150, coco171, as find_benchmark knows them); empty for a plain folder.
   std::string_view benchmark() const {
     if (pair_.layout == FolderLayout::ade20k) return "ade150";
@@ -107,7 +138,7 @@ class SegmentationFolder {
   /// Reads one sample. Throws FileError or ImageError if a file cannot be read, DataError if picture and label differ
   /// in size or a label is beyond the list of classes. May be called from several threads.
   SegmentationSample load(std::size_t i) const {
-    SegmentationSample sample{read_image(image_path(i), image_options_), read_png_labels(label_path(i)), name(i)};
+    SegmentationSample sample{read_image(image_path(i), image_options_), read_labels(i), name(i)};
     require<DataError>(sample.image.height == sample.labels.height && sample.image.width == sample.labels.width,
                        detail::shown(image_path(i)), " is ", sample.image.height, " x ", sample.image.width,
                        " and its label ", detail::shown(label_path(i)), " is ", sample.labels.height, " x ",
@@ -145,30 +176,52 @@ class SegmentationFolder {
     pictures_ = std::move(readable);
   }
 
-  /// What was left out, each once.
+  /// Pictures of the list that could not be read, each once.
   std::vector<Skipped> const& skipped() const { return skipped_; }
+
+  /// Files beside those of the list, sorted.
+  std::vector<LeftOut> const& left_out() const { return left_out_; }
+
+  /// A sentence if the labels look as if they had another meaning than the layout says, so that every class would be
+  /// scored as its neighbour; nothing if they do not, or are not read by class index. Reads up to `most` labels, spread
+  /// over the list; what cannot be read is passed over.
+  std::optional<std::string> layout_warning(std::size_t most = 32) const;
 
  private:
   struct Picture {
-    std::filesystem::path image;
+    std::filesystem::path image, labels;
     std::string name;
   };
 
+  bool is_plain() const { return pair_.layout == FolderLayout::plain || pair_.layout == FolderLayout::from_one; }
+
+  LabelMap read_labels(std::size_t i) const {
+    bool const from_one = pair_.encoding == LabelEncoding::from_one;
+    return read_png_labels(label_path(i), class_count_ + (from_one ? 1 : 0));
+  }
+
+  /// The layout in which labels of this many classes count from 1.
+  std::string_view layout_from_one() const {
+    return name_of(class_count_ == detail::ade20k_classes ? FolderLayout::ade20k : FolderLayout::from_one);
+  }
+
   void choose_classes(std::filesystem::path const& root, SegmentationFolderOptions& options) {
-    bool const plain = pair_.layout == FolderLayout::plain;
-    require<DataError>(!plain || pair_.classes_file || options.layout == FolderLayout::plain, detail::shown(root),
-                       " has images and annotations but no classes.txt: write one class per line into it, or say ",
-                       "which layout it is (plain with class names, or ade20k)");
-    if (!options.class_names.empty()) class_names_ = std::move(options.class_names);
-    else if (pair_.classes_file) class_names_ = detail::read_class_names(*pair_.classes_file);
-    require<DataError>(!plain || !class_names_.empty(), detail::shown(root),
+    require<DataError>(
+        !is_plain() || pair_.classes_file || options.layout != FolderLayout::automatic, detail::shown(root),
+        " has images and annotations but no classes.txt. If it is ADE20K as published, choose the layout "
+        "ade20k (--layout ade20k). Else write one class per line into classes.txt, in the order of the "
+        "labels' values: the first is 0, or 1 in the layout from_one, where 0 is none");
+    for (auto& name : options.class_names) classes_.push_back({name, {name}});
+    if (classes_.empty() && pair_.classes_file) classes_ = read_classes(*pair_.classes_file);
+    require<DataError>(!is_plain() || !classes_.empty(), detail::shown(root),
                        " has no classes.txt: write one class per line into it, or give the class names");
-    class_count_ = class_names_.size();
-    if (!plain) {
-      class_count_ = pair_.layout == FolderLayout::ade20k ? detail::ade20k_classes : detail::coco_stuff_classes;
-      require<DataError>(class_names_.empty() || class_names_.size() == class_count_, "the labels in ",
-                         detail::shown(pair_.labels), " are of the layout ", name_of(pair_.layout), ", which has ",
-                         class_count_, " classes, but ", class_names_.size(), " class names are given");
+    if (classes_.empty()) classes_ = benchmark_class_list(*find_benchmark(benchmark()));
+    class_count_ = classes_.size();
+    if (!is_plain()) {
+      auto const expected = pair_.layout == FolderLayout::ade20k ? detail::ade20k_classes : detail::coco_stuff_classes;
+      require<DataError>(class_count_ == expected, "the labels in ", detail::shown(pair_.labels), " are of the layout ",
+                         name_of(pair_.layout), ", which has ", expected, " classes, but ", class_count_,
+                         " class names are given");
     }
     require<DataError>(class_count_ <= LabelMap::unknown, "there are ", class_count_, " class names, expected at most ",
                        LabelMap::unknown);
@@ -178,40 +231,57 @@ class SegmentationFolder {
 
   void list_pictures() {
     for (auto const& path : detail::listed(pair_.images)) {
-      if (is_picture(path)) pictures_.push_back({path, path.stem().string()});
+      auto const ending = detail::small_ending_of(path);
+      auto const is_ending = [&](std::string_view other) { return other == ending; };
+      bool const is_picture = ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+      if (is_picture) pictures_.push_back({path, {}, path.stem().string()});
+      else if (std::any_of(std::begin(detail::other_picture_endings), std::end(detail::other_picture_endings),
+                           is_ending))
+        left_out_.push_back({path, "not of the formats that are read there"});
     }
     require<DataError>(!pictures_.empty(), detail::shown(pair_.images),
                        " has no picture: expected files that end in .jpg, .jpeg or .png");
     // A dot in a name sorts differently from the end of a name.
     std::sort(pictures_.begin(), pictures_.end(), [](auto const& a, auto const& b) { return a.name < b.name; });
-    auto const twin = std::adjacent_find(pictures_.begin(), pictures_.end(),
-                                         [](auto const& a, auto const& b) { return a.name == b.name; });
-    if (twin != pictures_.end()) {
-      fail<DataError>(detail::shown(twin->image), " and ", detail::shown(std::next(twin)->image),
-                      " would have the same label: rename or remove one of them");
-    }
-    std::vector<std::string> labels;
+    require_no_twins(pictures_, &Picture::image, "would have the same label");
+    std::vector<Picture> labels;
     for (auto const& path : detail::listed(pair_.labels))
-      if (path.extension() == ".png") labels.push_back(path.stem().string());
-    std::sort(labels.begin(), labels.end());
+      if (detail::is_label_name(path)) labels.push_back({{}, path, path.stem().string()});
+    std::sort(labels.begin(), labels.end(), [](auto const& a, auto const& b) { return a.name < b.name; });
+    require_no_twins(labels, &Picture::labels, "would be labels of the same picture");
+    pair_up(labels);
+  }
+
+  /// Throws DataError unless every picture has a label.
+  void pair_up(std::vector<Picture> const& labels) {
     std::size_t missing = 0, first = 0;
+    auto label = labels.begin();
+    auto const leave_out = [&] { left_out_.push_back({(label++)->labels, "without a picture"}); };
     for (std::size_t i = 0; i < size(); ++i) {
-      if (std::binary_search(labels.begin(), labels.end(), name(i))) continue;
+      while (label != labels.end() && label->name < name(i)) leave_out();
+      if (label != labels.end() && label->name == name(i)) {
+        pictures_[i].labels = (label++)->labels;
+        continue;
+      }
       if (missing == 0) first = i;
       ++missing;
     }
+    while (label != labels.end()) leave_out();
     if (missing > 0) {
       std::string const others = missing == 1 ? "" : ", nor have " + std::to_string(missing - 1) + " other pictures";
       fail<DataError>(detail::shown(image_path(first)), " has no label", others, ": expected ",
-                      detail::shown(label_path(first)));
+                      detail::shown(pair_.labels / (name(first) + ".png")));
     }
   }
 
-  static bool is_picture(std::filesystem::path const& path) {
-    std::string extension = path.extension().string();
-    for (char& c : extension)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+  /// Throws DataError if two entries of a sorted list have one name.
+  static void require_no_twins(std::vector<Picture> const& list, std::filesystem::path Picture::*file,
+                               std::string_view what) {
+    auto const twin =
+        std::adjacent_find(list.begin(), list.end(), [](auto const& a, auto const& b) { return a.name == b.name; });
+    if (twin == list.end()) return;
+    fail<DataError>(detail::shown((*twin).*file), " and ", detail::shown((*std::next(twin)).*file), ' ', what,
+                    ": rename or remove one of them");
   }
 
   template <class IsBad>
@@ -219,10 +289,14 @@ class SegmentationFolder {
     auto const found = std::find_if(values.labels.begin(), values.labels.end(),
                                     [&](std::uint16_t value) { return is_bad(decoded_[value]); });
     auto const k = static_cast<std::size_t>(found - values.labels.begin());
-    bool const shifted = pair_.encoding == LabelEncoding::ade20k_raw;
+    bool const from_one = pair_.encoding == LabelEncoding::from_one;
+    std::string advice;
+    if (pair_.encoding == LabelEncoding::class_index && *found == class_count_)
+      advice = "; if 0 is none and the classes count from 1, choose the layout " + std::string(layout_from_one()) +
+               " (--layout " + std::string(layout_from_one()) + ")";
     fail<DataError>(detail::shown(label_path(i)), " has the value ", *found, " at row ", k / values.width, ", column ",
-                    k % values.width, ", expected 0 to ", class_count_ - (shifted ? 0 : 1),
-                    " or 255 for none: the list has ", class_count_, " classes");
+                    k % values.width, ", expected 0 to ", class_count_ - (from_one ? 0 : 1),
+                    " or 255 for none: the list has ", class_count_, " classes", advice);
   }
 
   void note(std::size_t i, std::string reason) {
@@ -235,9 +309,58 @@ class SegmentationFolder {
   ImageOptions image_options_;
   std::size_t class_count_ = 0;
   std::vector<std::uint16_t> decoded_ = std::vector<std::uint16_t>(65536);  // of each value of a label file
-  std::vector<std::string> class_names_;
+  ClassList classes_;
   std::vector<Picture> pictures_;
   std::vector<Skipped> skipped_;
+  std::vector<LeftOut> left_out_;
 };
+
+inline std::optional<std::string> SegmentationFolder::layout_warning(std::size_t most) const {
+  bool const published = pair_.layout == FolderLayout::ade20k && pair_.encoding == LabelEncoding::from_one;
+  if (pair_.encoding != LabelEncoding::class_index && !published) return std::nullopt;
+  std::size_t const count = std::min(most, size());
+  std::size_t read = 0, framed = 0, with_none = 0, with_zero = 0;
+  std::optional<std::size_t> beyond;
+  for (std::size_t k = 0; k < count; ++k) {
+    std::size_t const i = k * size() / count;
+    LabelMap map;
+    try {
+      map = read_labels(i);
+    } catch (Error const&) {
+      continue;
+    }
+    ++read;
+    auto const has = [&](std::size_t value) {
+      return std::find(map.labels.begin(), map.labels.end(), value) != map.labels.end();
+    };
+    if (has(LabelMap::unknown)) ++with_none;
+    if (has(0)) ++with_zero;
+    if (!beyond && has(class_count_)) beyond = i;
+    if (detail::is_framed_by_zero(map)) ++framed;
+  }
+  if (published) {
+    if (with_none == 0) return std::nullopt;
+    return detail::shown(pair_.labels) + " is read as ADE20K is published (0 = none), but " +
+           std::to_string(with_none) + " of " + std::to_string(read) +
+           " labels have the value 255, which published ones do not: if they are class indices already, choose the "
+           "layout plain (--layout plain) with a classes.txt, or every class is scored as its neighbour";
+  }
+  std::string sign;
+  if (beyond) {
+    sign = detail::shown(label_path(*beyond)) + " has the value " + std::to_string(class_count_) +
+           ", which is the number of classes";
+  } else if (with_none == 0 && read > 0 && 2 * framed >= read && !detail::is_name_of_nothing(classes_.front().name)) {
+    sign = "in " + std::to_string(framed) + " of " + std::to_string(read) +
+           " labels looked at 0 is the frame, and none has 255";
+  } else if (with_none == 0 && with_zero > 0 && detail::are_names_of(classes_, "ade150")) {
+    sign = "the classes are those of ADE20K, whose prepared labels have 255 where nothing is, and none has it here";
+  } else {
+    return std::nullopt;
+  }
+  std::string const layout(layout_from_one());
+  return "the labels in " + detail::shown(pair_.labels) +
+         " look as if classes counted from 1 and 0 were none: " + sign + ". If so, choose the layout " + layout +
+         " (--layout " + layout + "), or every class is scored as its neighbour";
+}
 
 }  // namespace kovos

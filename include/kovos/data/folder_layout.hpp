@@ -23,6 +23,7 @@ enum class FolderLayout : std::uint8_t {
   automatic,   ///< told from the names of the folders
   plain,       ///< images/ and annotations/ or annotations_detectron2/ (class indices) with classes.txt; flat, or both
                ///< with training/ and validation/, or inside folders training/ and validation/
+  from_one,    ///< as plain, with labels that count from 1: 0 = none, k = class k - 1
   ade20k,      ///< images/{training,validation}, annotations/ as published or annotations_detectron2/ as class indices
   coco_stuff,  ///< images/{train2017,val2017} or {train2017,val2017}; stuffthingmaps/ as published or
                ///< stuffthingmaps_detectron2/ as class indices
@@ -36,12 +37,24 @@ inline std::string_view name_of(FolderLayout layout) {
       return "automatic";
     case FolderLayout::plain:
       return "plain";
+    case FolderLayout::from_one:
+      return "from_one";
     case FolderLayout::ade20k:
       return "ade20k";
     case FolderLayout::coco_stuff:
       return "coco_stuff";
   }
   return "?";
+}
+
+inline constexpr FolderLayout folder_layouts[] = {FolderLayout::automatic, FolderLayout::plain, FolderLayout::from_one,
+                                                  FolderLayout::ade20k, FolderLayout::coco_stuff};
+
+/// The layout of this name; nothing if there is none.
+inline std::optional<FolderLayout> find_layout(std::string_view name) {
+  for (auto const layout : folder_layouts)
+    if (name_of(layout) == name) return layout;
+  return std::nullopt;
 }
 
 inline std::string_view name_of(DatasetSplit split) {
@@ -104,9 +117,10 @@ inline constexpr LabelFolder label_folders[] = {
     {"stuffthingmaps_trainval2017", FolderLayout::coco_stuff, LabelEncoding::coco_stuff_raw},
     {"annotations", FolderLayout::coco_stuff, LabelEncoding::coco_stuff_raw},
     {"annotations_detectron2", FolderLayout::ade20k, LabelEncoding::class_index},
-    {"annotations", FolderLayout::ade20k, LabelEncoding::ade20k_raw},
+    {"annotations", FolderLayout::ade20k, LabelEncoding::from_one},
     {"annotations_detectron2", FolderLayout::plain, LabelEncoding::class_index},
     {"annotations", FolderLayout::plain, LabelEncoding::class_index},
+    {"annotations", FolderLayout::from_one, LabelEncoding::from_one},
 };
 
 /// The layout of a folder that has images and labels; nothing if it has not.

@@ -13,7 +13,7 @@ namespace kovos {
 /// What the values of a label file mean.
 enum class LabelEncoding : std::uint8_t {
   class_index,    ///< the class itself
-  ade20k_raw,     ///< 0 = none, k = class k - 1
+  from_one,       ///< 0 = none, k = class k - 1: ADE20K as published, "reduce_zero_label" of MMSegmentation
   coco_stuff_raw  ///< COCO-Stuff's ids less 1, with holes: 171 of the values 0..181 are classes
 };
 
@@ -40,7 +40,7 @@ inline std::uint16_t decode_label(std::uint16_t value, LabelEncoding encoding) {
   switch (encoding) {
     case LabelEncoding::class_index:
       return value;
-    case LabelEncoding::ade20k_raw:
+    case LabelEncoding::from_one:
       return value == 0 ? LabelMap::unknown : static_cast<std::uint16_t>(value - 1);
     case LabelEncoding::coco_stuff_raw:
       return detail::decode_coco_stuff(value);

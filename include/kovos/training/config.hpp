@@ -25,6 +25,7 @@ struct TrainingConfig {
   std::string model = "cat_seg_vit_b16";  ///< the preset
   std::string initial;                    ///< weights to start from; what they lack is drawn from the seed
   std::string data = "scenes";            ///< scenes, or a folder
+  std::string layout = "automatic";       ///< of a folder: as name_of(FolderLayout)
   std::string fine_tuning = "attention";  ///< frozen, attention, prompt, full
   std::string precision = "fp32";         ///< how the image encoder's matrices are stored: fp32, bf16
   std::string unreadable = "stop";        ///< what happens to files that cannot be read: stop, skip
@@ -60,6 +61,7 @@ struct TrainingConfig {
     f("model", c.model);
     f("initial", c.initial);
     f("data", c.data);
+    f("layout", c.layout);
     f("fine_tuning", c.fine_tuning);
     f("precision", c.precision);
     f("unreadable", c.unreadable);
@@ -155,6 +157,7 @@ inline void TrainingConfig::check(std::string const& source) const {
                       list);
   };
   one_of("task", task, {"cat_seg", "clip"});
+  one_of("layout", layout, {"automatic", "plain", "from_one", "ade20k", "coco_stuff"});
   one_of("fine_tuning", fine_tuning, {"frozen", "attention", "prompt", "full"});
   one_of("precision", precision, {"fp32", "bf16"});
   one_of("unreadable", unreadable, {"stop", "skip"});
