@@ -20,6 +20,7 @@
 #include "command.hpp"
 #include "folder.hpp"
 #include "kovos/clip/checkpoint.hpp"
+#include "kovos/clip/settings_beside.hpp"
 #include "kovos/data/augmentation.hpp"
 #include "kovos/data/scenes.hpp"
 #include "kovos/io/checkpoint_file.hpp"
@@ -360,6 +361,24 @@ std::string learned_merges(TrainingConfig const& config, CaptionSource const& so
   return learn_merges(texts, std::min(config.vocabulary_merges, Config.text.vocabulary_size - 514));
 }
 
+/// The weights of "initial" under canonical names. A CLIP must have been trained with the activation of the preset,
+/// because the file that training writes cannot tell another one.
+template <ClipConfig Config>
+NamedTensors initial_weights(std::string const& path) {
+  auto const file = read_checkpoint(path);
+  if (recognise_maker(file) != Maker::cat_seg) {
+    auto const found = find_clip_settings(file, Config);
+    for (auto const& sentence : found.warnings) std::fprintf(stderr, "kovos: warning: %s\n", sentence.c_str());
+    require<CheckpointError>(
+        found.settings.image_activation == Config.activation && found.settings.text_activation == Config.activation,
+        path, ": this CLIP has the activation ", name_of(found.settings.image_activation), " (image), ",
+        name_of(found.settings.text_activation), " (text), as ", found.activation_from,
+        " says, and the preset trains with ", name_of(Config.activation),
+        "; start from a CLIP with that one, such as OpenAI's");
+  }
+  return with_canonical_names(file);
+}
+
 template <CatSegConfig Config, class T, Recompute Policy>
 int train_cat_seg(TrainingRun const& run) {
   Context<> context;
@@ -367,7 +386,7 @@ int train_cat_seg(TrainingRun const& run) {
   auto const& config = run.config;
   NamedTensors initial;
   if (!config.initial.empty()) {
-    initial = with_canonical_names(read_checkpoint(config.initial));
+    initial = initial_weights<Config.clip>(config.initial);
     if (recognise_maker(initial) != Maker::cat_seg) {
       NamedTensors below;  // a CLIP of its own: its place in CAT-Seg
       below.source = initial.source;
@@ -420,7 +439,7 @@ int train_clip(TrainingRun const& run) {
   auto const& config = run.config;
   NamedTensors initial;
   if (!config.initial.empty()) {
-    initial = with_canonical_names(read_checkpoint(config.initial));
+    initial = initial_weights<Config.clip>(config.initial);
     auto const report = load_parameters(context, model, initial);
     require<CheckpointError>(report.mismatched.empty() && !report.matched.empty(), config.initial,
                              ": these weights do not fit the CLIP of ", preset_name<Config>, report.to_string());
