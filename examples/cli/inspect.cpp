@@ -79,7 +79,13 @@ Inspection inspect(NamedTensors const& file) {
     result.has_report = visit_clip_preset(shape, [&]<ClipConfig Config>() {
       result.preset = clip_preset_name<Config>;
       result.report = report_of<ClipModel<Config, float, Kokkos::HostSpace>>(canonical);
-      result.settings = find_clip_settings(file, Config);
+      if (auto const key = foreign_parameter(result.report); !key.empty())
+        result.why_not = "OpenAI's architecture has no parameter '" + key + "' in its encoders";
+      try {
+        result.settings = find_clip_settings(file, Config);
+      } catch (CheckpointError const& error) {
+        result.why_not = error.what();
+      }
     });
   }
   if (!result.has_report) result.why_not = "no preset has this geometry";
@@ -186,8 +192,8 @@ void add_inspect(CLI::App& app, Action& action) {
           out["pixel_std"] = settings.pixel_std;
           out["warnings"] = found.settings->warnings;
         }
+        if (!found.why_not.empty()) out["reason"] = found.why_not;
         if (!found.has_report) {
-          out["reason"] = found.why_not;
           for (auto const& [pattern, group] : grouped_names(file))
             out["names"].push_back(
                 {{"name", pattern}, {"count", group.count}, {"shape", group.shape}, {"dtype", group.dtype}});
@@ -220,7 +226,7 @@ void add_inspect(CLI::App& app, Action& action) {
                       found.report.matched.size(), found.report.missing.size(), found.report.unexpected.size(),
                       found.report.mismatched.size(), found.report.to_string().c_str());
       }
-      bool const fits = found.has_report && found.report.complete();
+      bool const fits = found.has_report && found.report.complete() && found.why_not.empty();
       if (!fits && !options->json)
         std::printf("Kovos cannot run these weights as they are%s%s.\n", found.why_not.empty() ? "" : ": ",
                     found.why_not.c_str());

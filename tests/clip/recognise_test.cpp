@@ -169,6 +169,12 @@ TEST_CASE("other models are named") {
   };
   CHECK(described({"visual.layer1.0.conv1.weight", "visual.conv1.weight", "visual.attnpool.q_proj.weight"}) ==
         "a CLIP whose image encoder is a ResNet");
+  // Its text encoder is CLIP's own, and no half of a model of ours.
+  CHECK(described({"visual.layer1.0.conv1.weight", "visual.conv1.weight", "visual.attnpool.q_proj.weight",
+                   "token_embedding.weight", "positional_embedding", "ln_final.weight", "text_projection"}) ==
+        "a CLIP whose image encoder is a ResNet");
+  CHECK(described({"visual.trunk.stem.0.weight", "visual.head.mlp.fc1.weight", "text.token_embedding.weight",
+                   "text.ln_final.weight"}) == "an open_clip model whose image encoder is one of timm");
   CHECK(described({"backbone.clip_model.visual.trunk.stem.0.weight"}) == "an FC-CLIP checkpoint");
   CHECK(described({"vision_model.embeddings.patch_embedding.weight", "vision_model.embeddings.patch_embedding.bias",
                    "vision_model.post_layernorm.weight", "vision_model.head.probe"}) == "a SigLIP model");
@@ -176,4 +182,15 @@ TEST_CASE("other models are named") {
         "a segmentation model of detectron2 other than CAT-Seg");
   CHECK(described({"backbone.stages.0.weight", "decode_head.conv_seg.weight"}) == "an MMSegmentation model");
   CHECK(described({"a", "b"}).empty());
+}
+
+TEST_CASE("parameters of the encoders that would be left out are refused") {
+  auto file = with_canonical_names(read("tiny_clip.safetensors"));
+  file.tensors["visual.transformer.resblocks.0.ls_1.gamma"] = file.tensors.at("visual.ln_post.bias");
+  auto const vocabulary = find_vocabulary(std::string(KOVOS_TEST_DATA) + "/checkpoints/tiny_clip.safetensors");
+  CHECK_THROWS_WITH_AS((void)Clip<tiny_clip>::from_tensors(file, vocabulary),
+                       doctest::Contains("such as 'visual.transformer.resblocks.0.ls_1.gamma'"), CheckpointError);
+  file.tensors.erase("visual.transformer.resblocks.0.ls_1.gamma");
+  file.tensors["logit_bias"] = file.tensors.at("logit_scale");
+  CHECK_NOTHROW((void)Clip<tiny_clip>::from_tensors(file, vocabulary));
 }

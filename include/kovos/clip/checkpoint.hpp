@@ -121,6 +121,11 @@ inline Recognised recognise_below(NamedTensors const& file, std::string const& p
                          "encoder.layers.0.self_attn.q_proj.weight"}) &&
            !has(std::string(stem) + "head.weight");  // SigLIP
   };
+  auto const any_below = [&](std::string_view stem) {
+    auto const name = prefix + std::string(stem);
+    auto const first = file.tensors.lower_bound(name);
+    return first != file.tensors.end() && starts_with(first->first, name);
+  };
   Recognised r;
   r.prefix = prefix;
   if (image_of_openai(cat_seg_clip_prefix) || text_of_openai(cat_seg_clip_prefix) ||
@@ -134,17 +139,18 @@ inline Recognised recognise_below(NamedTensors const& file, std::string const& p
     r.text = r.text || text_of_hugging_face("text_model." + std::string(again));
   if (!r.image && !r.text) {
     r.image = image_of_hugging_face("");
-    r.text = !r.image && text_of_hugging_face("");
+    r.text = !r.image && has("embeddings.token_embedding.weight") && text_of_hugging_face("");
     r.bare = r.image || r.text;
   }
-  if (r.image || r.text) {
+  // CLIP's text encoder beside another image encoder is no half of ours: ResNets, ConvNeXt, SigLIP.
+  if (r.image || (r.text && !any_below("vision_model."))) {
     r.maker = Maker::hugging_face_clip;
     return r;
   }
   r.image = image_of_openai("");
   bool const below_text = text_of_openai("text.");
   r.text = below_text || text_of_openai("");
-  if (r.image || r.text) r.maker = below_text ? Maker::open_clip : Maker::openai_clip;
+  if (r.image || (r.text && !any_below("visual."))) r.maker = below_text ? Maker::open_clip : Maker::openai_clip;
   return r;
 }
 
@@ -487,6 +493,14 @@ LoadReport load_parameters(Context<Exec> const& context, Module& module, NamedTe
     if (!known.contains(entry.first) && !detail::is_ignorable_key(entry.first))
       report.unexpected.push_back(entry.first);
   return report;
+}
+
+/// A parameter inside the encoders of a CLIP that the model would not use, such as a layer scale; empty if there is
+/// none.
+inline std::string foreign_parameter(LoadReport const& report) {
+  for (auto const& key : report.unexpected)
+    if (key.starts_with("visual.") || key.starts_with("transformer.")) return key;
+  return "";
 }
 
 /// load_parameters, and a CheckpointError with the whole report unless every parameter was found in its shape.

@@ -68,11 +68,10 @@ class Clip {
                            ClipSettings const& settings = settings_of(Config)) {
     Model model;
     auto const report = load_parameters_or_throw(context, model, tensors, "this CLIP architecture");
-    for (auto const& key : report.unexpected)
-      require<CheckpointError>(
-          !key.starts_with("visual.") && !key.starts_with("transformer."), tensors.source,
-          ": the encoders have parameters that a CLIP of OpenAI's architecture does not use, such ", "as '", key,
-          "'; without them the numbers would be wrong");
+    auto const foreign = foreign_parameter(report);
+    require<CheckpointError>(foreign.empty(), tensors.source, ": the encoders have parameters that a CLIP of OpenAI's ",
+                             "architecture does not use, such as '", foreign,
+                             "'; without them the numbers would be wrong");
     return Clip(std::move(model), Tokenizer(std::move(vocabulary)), std::move(context), settings);
   }
 
