@@ -23,6 +23,7 @@
 #include "kovos/io/file.hpp"
 #include "kovos/io/image.hpp"
 #include "kovos/io/result.hpp"
+#include "kovos/metrics/boundary_iou.hpp"
 #include "kovos/metrics/confusion_matrix.hpp"
 #include "kovos/metrics/segmentation_metrics.hpp"
 #include "kovos/segmentation/default_model.hpp"
@@ -45,7 +46,8 @@ struct Arguments {
   std::size_t pictures = 0;
   SegmentOptions less_work;
   ImageOptions image;
-  bool table = false, raw = false, json = false, resume = false, skip_unreadable = false, alone = false;
+  bool table = false, raw = false, json = false, resume = false, skip_unreadable = false, alone = false,
+       boundary = false;
 };
 
 nlohmann::ordered_json number(double x) { return std::isnan(x) ? nlohmann::ordered_json() : nlohmann::ordered_json(x); }
@@ -110,6 +112,7 @@ EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
   add("absent classes", absent);
   add("predictions outside the list",
       pictures.conventions.outside_predictions == OutsidePredictions::left_out ? "left_out" : "count_as_wrong");
+  add("boundary IoU", a.boundary ? "yes" : "no");
   run.notes["model"] = a.predictions.empty() ? a.model : "";
   if (!a.predictions.empty()) run.notes["predictions"] = a.predictions;
   run.notes["data"] = a.data.empty() ? a.benchmark : a.data;
@@ -171,6 +174,18 @@ int report(Arguments const& a, JoinedResults const& joined) {
     json["unseen"] = scores(split->unseen);
     json["harmonic_mean_iou"] = split->harmonic_mean_iou;
   }
+  std::optional<BoundaryIou> boundary;
+  if (setting(run, "boundary IoU") == "yes") {
+    auto const counts = joined.boundary();
+    boundary = boundary_iou(counts, conventions.absent_classes);
+    json["boundary"]["share_of_diagonal"] = counts.share_of_diagonal();
+    json["boundary"]["mean_iou"] = number(boundary->mean);
+    for (auto const rule : {AbsentClasses::left_out, AbsentClasses::zero_if_predicted})
+      json["boundary"]["mean_iou_by_rule"][convention_names[static_cast<int>(rule)]] =
+          number(boundary_iou(counts, rule).mean);
+    for (std::size_t c = 0; c < run.classes.size(); ++c)
+      json["boundary"]["iou"][run.classes[c]] = number(boundary->iou[c]);
+  }
   json["iou"] = nlohmann::ordered_json::object();
   for (std::size_t c = 0; c < run.classes.size(); ++c) json["iou"][run.classes[c]] = number(all.iou[c]);
   if (!a.output.empty()) write_json(a.output, json);
@@ -196,11 +211,13 @@ int report(Arguments const& a, JoinedResults const& joined) {
     print_scores("unseen", split->unseen);
     std::printf("harmonic mean of seen and unseen mIoU %.1f\n", 100 * split->harmonic_mean_iou);
   }
+  if (boundary) std::printf("boundary IoU, mean %.2f\n", 100 * boundary->mean);
   if (a.table)
     for (std::size_t c = 0; c < run.classes.size(); ++c) {
       bool const is_seen = std::find(seen.begin(), seen.end(), c) != seen.end();
-      std::printf("  %-28s IoU %5.1f  accuracy %5.1f%s\n", run.classes[c].c_str(), 100 * all.iou[c],
-                  100 * all.accuracy[c], seen.empty() || is_seen ? "" : "  unseen");
+      std::printf("  %-28s IoU %5.1f  accuracy %5.1f", run.classes[c].c_str(), 100 * all.iou[c], 100 * all.accuracy[c]);
+      if (boundary) std::printf("  boundary IoU %5.1f", 100 * boundary->iou[c]);
+      std::printf("%s\n", seen.empty() || is_seen ? "" : "  unseen");
     }
   return code;
 }
@@ -310,16 +327,21 @@ int evaluate(Arguments const& a, Communicator& ranks) {
     file->append(to_line(run));
   });
 
-  auto const score = [&](std::size_t i, SegmentationSample const& sample) {
+  auto const score = [&](SegmentationSample const& sample, PictureResult& result) {
     ConfusionMatrix matrix(run.classes.size());
     auto const labels = model ? model->segment(sample.image, *words, options).labels
-                              : prediction(a.predictions, pictures.names[i], run.classes.size());
+                              : prediction(a.predictions, result.name, run.classes.size());
     try {
       matrix.add(labels, sample.labels);
+      if (a.boundary) {
+        BoundaryCounts counts(run.classes.size());
+        counts.add(labels, sample.labels);
+        result.more[boundary_counts_name] = values_of(counts);
+      }
     } catch (DataError const& error) {
-      fail<DataError>("the picture ", kovos::detail::in_quotes(pictures.names[i]), ": ", error.what());
+      fail<DataError>("the picture ", kovos::detail::in_quotes(result.name), ": ", error.what());
     }
-    return cells_of(matrix);
+    result.cells = cells_of(matrix);
   };
   std::string lines = "\n", problem;  // the first line is why this rank stopped, if it did
   Progress progress(run.pictures);
@@ -339,7 +361,7 @@ int evaluate(Arguments const& a, Communicator& ranks) {
     result.index = i;
     result.name = pictures.names[i];
     try {
-      result.cells = score(i, reader.take());
+      score(reader.take(), result);
     } catch (std::exception const& error) {
       if (!a.skip_unreadable) {
         problem = error.what();
@@ -428,6 +450,7 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
   command->add_flag("--skip-unreadable", a->skip_unreadable,
                     "Leave out pictures and labels that cannot be read, and say so");
   command->add_flag("--raw-cost-volume", a->raw, "Score CLIP's cosines themselves, without CAT-Seg's head");
+  command->add_flag("--boundary-iou", a->boundary, "Also the IoU of the classes' boundaries, 2 % of the diagonal wide");
   command->add_flag("--table", a->table, "Also print every class");
   command->add_flag("--json", a->json, "Print JSON on standard output");
   add_image_options(*command, a->image);

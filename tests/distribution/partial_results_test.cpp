@@ -154,6 +154,44 @@ TEST_CASE("results of different runs are not added, and the difference is named"
   CHECK(joined.has(3));
 }
 
+TEST_CASE("boundary counts survive the way through a line, and add up") {
+  BoundaryCounts first(3), second(3), sum(3);
+  first.add({2, 3, {0, 0, 2, 0, 2, 2}}, {2, 3, {0, 2, 2, 0, 0, 2}});
+  second.add({1, 2, {3, 0}}, {1, 2, {2, 2}});
+  sum += first;
+  sum += second;
+  auto picture = example_picture(0), other = example_picture(1);
+  picture.more[boundary_counts_name] = values_of(first);
+  other.more[boundary_counts_name] = values_of(second);
+  CHECK(values_of(second) == std::vector<std::int64_t>{0, 0, 1, 0, 2, 2, 0, 0});
+  auto const results = parse_partial_results(
+      to_line(example_run()) + '\n' + to_line(picture) + '\n' + to_line(other) + '\n', "'rank-0.jsonl'");
+  REQUIRE(results.has_value());
+  JoinedResults joined(example_run());
+  joined.add(*results, "a", "a");
+  CHECK(joined.boundary() == sum);
+  PictureResult torn;
+  torn.index = 2;
+  torn.unreadable = "torn";
+  joined.add(torn, "a");
+  CHECK(joined.boundary() == sum);
+
+  using Values = std::vector<std::int64_t>;
+  for (auto const& values : {Values{1, 2, 2}, {3, 1, 1, 1}, {-1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1}, {2, 1, 5, 2}}) {
+    JoinedResults damaged(example_run());
+    auto bad = example_picture(3);
+    bad.more[boundary_counts_name] = values;
+    damaged.add(bad, "a");
+    CHECK_THROWS_WITH_AS(damaged.boundary(), doctest::Contains("picture 3 ('picture 3') has no boundary counts"),
+                         DataError);
+  }
+  JoinedResults without(example_run());
+  auto plain = example_picture(3);
+  plain.more.clear();
+  without.add(plain, "a");
+  CHECK_THROWS_WITH_AS(without.boundary(), doctest::Contains("has no boundary counts"), DataError);
+}
+
 TEST_CASE("a file of lines is never one that is there, and keeps its lines when the disk is full") {
   Folder const folder;
   auto const wanted = folder.path / "rank-0.jsonl";

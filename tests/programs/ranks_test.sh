@@ -64,6 +64,15 @@ same one.json array.json
 expect 1 'RANK is' env RANK=x WORLD_SIZE=2 "$kovos" evaluate --data data
 expect 1 'rank 2 of 2' env RANK=2 WORLD_SIZE=2 "$kovos" evaluate --data data
 
+# Boundaries are counted in the same way; a label file that is the ground truth is right on all of them.
+expect 0 'boundary IoU, mean 100.00' "$kovos" evaluate --data data --predictions data/annotations --boundary-iou
+evaluate --boundary-iou --output boundary.json >/dev/null || fail "boundary IoU"
+grep -q '"share_of_diagonal": 0.02' boundary.json || fail "boundary.json has no boundaries"
+for rank in 0 1 2; do expect 0 "rank $rank of 3 is done" shares $rank --partial boundaries --boundary-iou; done
+expect 0 'boundary IoU, mean' "$kovos" evaluate --merge boundaries --output boundary2.json
+same boundary.json boundary2.json
+expect 1 "'boundary IoU' is" "$kovos" evaluate --merge parts boundaries
+
 # The same picture twice counts once, another result for it is refused, and so is another run.
 cp parts/rank-0.jsonl twice.jsonl
 expect 0 '' "$kovos" evaluate --merge parts twice.jsonl --output twice.json

@@ -18,6 +18,7 @@
 #include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/io/line_file.hpp"
+#include "kovos/metrics/boundary_iou.hpp"
 #include "kovos/metrics/confusion_matrix.hpp"
 
 namespace kovos {
@@ -56,6 +57,21 @@ inline std::vector<PictureResult::Cell> cells_of(ConfusionMatrix const& matrix) 
     for (std::size_t column = 0; column <= matrix.classes(); ++column)
       if (auto const pixels = matrix(row, column); pixels != 0) cells.push_back({row, column, pixels});
   return cells;
+}
+
+/// The name under PictureResult::more of boundary counts.
+inline constexpr char const* boundary_counts_name = "boundary";
+
+/// Boundary counts for PictureResult::more: class, pixels of the ground truth, of the prediction and of both, of each
+/// class that has any.
+inline std::vector<std::int64_t> values_of(BoundaryCounts const& counts) {
+  std::vector<std::int64_t> values;
+  for (std::size_t c = 0; c < counts.classes(); ++c) {
+    std::int64_t const truth = counts.ground_truth()[c], guess = counts.predicted()[c];
+    if (truth == 0 && guess == 0) continue;
+    values.insert(values.end(), {static_cast<std::int64_t>(c), truth, guess, counts.both()[c]});
+  }
+  return values;
 }
 
 namespace detail {
@@ -285,6 +301,28 @@ class JoinedResults {
     for (auto const& [index, picture] : pictures_)
       for (auto const& cell : picture.cells) matrix(cell.ground_truth, cell.prediction) += cell.pixels;
     return matrix;
+  }
+
+  /// The boundaries of all pictures that were scored. Throws DataError if one has no such counts, or damaged ones.
+  BoundaryCounts boundary() const {
+    BoundaryCounts sum(run_.classes.size());
+    for (auto const& [index, picture] : pictures_) {
+      if (picture.unreadable) continue;
+      auto const place = picture.more.find(boundary_counts_name);
+      bool good = place != picture.more.end() && place->second.size() % 4 == 0;
+      for (std::size_t i = 0; good && i < place->second.size(); i += 4) {
+        auto const* const value = place->second.data() + i;
+        auto const c = static_cast<std::size_t>(value[0]);
+        good = c < sum.classes() && (i == 0 || value[0] > value[-4]) && value[3] <= std::min(value[1], value[2]);
+        if (!good) break;
+        sum.ground_truth()[c] += value[1];
+        sum.predicted()[c] += value[2];
+        sum.both()[c] += value[3];
+      }
+      require<DataError>(good, "the result of picture ", index, " (", detail::in_quotes(picture.name),
+                         ") has no boundary counts, or damaged ones: delete its line and score it again with --resume");
+    }
+    return sum;
   }
 
  private:
