@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -59,6 +60,14 @@ nlohmann::ordered_json scores(SegmentationMetrics const& m) {
           {"mean_accuracy", number(m.mean_accuracy)},
           {"pixel_accuracy", number(m.pixel_accuracy)},
           {"zero_iou_share", number(m.zero_iou_share)}};
+}
+
+/// A number of each class by its name. Several classes of ade847 have the same first synonym.
+nlohmann::ordered_json by_class(std::vector<std::string> const& names, std::vector<double> const& values) {
+  auto json = nlohmann::ordered_json::object();
+  for (std::size_t c = 0; c < names.size(); ++c)
+    json[json.contains(names[c]) ? names[c] + " (class " + std::to_string(c) + ")" : names[c]] = number(values[c]);
+  return json;
 }
 
 void print_scores(char const* title, SegmentationMetrics const& m) {
@@ -183,11 +192,16 @@ int report(Arguments const& a, JoinedResults const& joined) {
     for (auto const rule : {AbsentClasses::left_out, AbsentClasses::zero_if_predicted})
       json["boundary"]["mean_iou_by_rule"][convention_names[static_cast<int>(rule)]] =
           number(boundary_iou(counts, rule).mean);
-    for (std::size_t c = 0; c < run.classes.size(); ++c)
-      json["boundary"]["iou"][run.classes[c]] = number(boundary->iou[c]);
+    json["boundary"]["iou"] = by_class(run.classes, boundary->iou);
   }
-  json["iou"] = nlohmann::ordered_json::object();
-  for (std::size_t c = 0; c < run.classes.size(); ++c) json["iou"][run.classes[c]] = number(all.iou[c]);
+  std::optional<SegmentationMetrics> of_interest;
+  auto const& data = setting(run, "data");
+  auto const* const benchmark = find_benchmark(std::string_view(data).substr(0, data.find(' ')));
+  if (benchmark != nullptr && !benchmark->of_interest.empty()) {
+    of_interest = segmentation_metrics(matrix, benchmark->of_interest, conventions);
+    json["classes_of_interest"] = scores(*of_interest);
+  }
+  json["iou"] = by_class(run.classes, all.iou);
   if (!a.output.empty()) write_json(a.output, json);
 
   if (joined.missing() > 0)
@@ -206,6 +220,7 @@ int report(Arguments const& a, JoinedResults const& joined) {
   print_scores("all", all);
   std::printf("mIoU over the classes of the ground truth %.2f, with 0 for others that were predicted %.2f\n",
               100 * both[0], 100 * both[1]);
+  if (of_interest) print_scores("interest", *of_interest);
   if (split) {
     print_scores("seen", split->seen);
     print_scores("unseen", split->unseen);

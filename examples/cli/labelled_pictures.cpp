@@ -104,7 +104,17 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
   folder_options.layout = layout_of(options.layout);
   folder_options.class_names = class_names;
   folder_options.image = options.image;
-  auto const folder = std::make_shared<SegmentationFolder>(open_folder(data, DatasetSplit::validation, folder_options));
+  // The two that other folders may hold as well; of the others a folder that happens to lie there is not what is meant.
+  bool const may_be_elsewhere = options.benchmark == "ade150" || options.benchmark == "coco171";
+  auto const missing = options.layout == "automatic" ? missing_parts(options.benchmark, data) : std::string();
+  require<DataError>(missing.empty() || may_be_elsewhere, missing);
+  std::shared_ptr<SegmentationFolder> folder;
+  try {
+    folder = std::make_shared<SegmentationFolder>(open_folder(data, DatasetSplit::validation, folder_options));
+  } catch (DataError const&) {
+    if (missing.empty()) throw;
+    fail<DataError>(missing);
+  }
   if (pictures.classes.empty()) pictures.classes = folder->class_list();
   for (std::size_t i = 0; i < folder->size(); ++i) pictures.names.push_back(folder->name(i));
   pictures.load = [folder](std::size_t i) { return folder->load(i); };

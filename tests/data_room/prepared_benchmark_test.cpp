@@ -178,3 +178,83 @@ TEST_CASE("MESS: every set has a place and as many names as classes") {
   }
   CHECK(sets == 25);  // 22, of which one is scored as four
 }
+
+TEST_CASE("ADE20K and COCO-Stuff beside the other data sets") {
+  TemporaryFolder const folder;
+  auto const ade = folder.path() / "ADEChallengeData2016", coco = folder.path() / "coco-stuff";
+  put_picture(ade / "images/validation/a.jpg", 4);
+  put_labels(ade / "annotations/validation/a.png", {0, 1, 150, unknown});
+  put_picture(coco / "images/val2017/1.jpg", 4);
+  put_labels(coco / "annotations/val2017/1.png", {0, 11, 181, unknown});
+  for (auto const& where : {folder.path(), ade})
+    CHECK(PreparedBenchmark::find("ade150", where)->load(0).labels.labels == Labels{unknown, 0, 149, unknown});
+  CHECK(PreparedBenchmark::find("coco171", folder.path())->load(0).labels.labels == Labels{0, unknown, 170, unknown});
+  put_labels(ade / "annotations_detectron2/validation/a.png", {0, 149, 3, unknown});
+  put_labels(coco / "annotations_detectron2/val2017/1.png", {0, 11, 170, unknown});
+  CHECK(PreparedBenchmark::find("ade150", folder.path())->load(0).labels.labels == Labels{0, 149, 3, unknown});
+  CHECK(PreparedBenchmark::find("coco171", coco)->load(0).labels.labels == Labels{0, 11, 170, unknown});
+  // The other tree of COCO-Stuff.
+  auto const other = folder.path() / "fc_clip/coco";
+  put_picture(other / "val2017/1.jpg", 2);
+  put_labels(other / "stuffthingmaps/val2017/1.png", {91, 90});
+  CHECK(PreparedBenchmark::find("coco171", other.parent_path())->load(0).labels.labels == Labels{80, unknown});
+}
+
+TEST_CASE("the trees of FC-CLIP") {
+  TemporaryFolder const folder;
+  auto const context = folder.path() / "pascal_ctx_d2", voc = folder.path() / "pascal_voc_d2";
+  put_picture(context / "images/validation/a.jpg", 3);
+  put_labels(context / "annotations_ctx59/validation/a.png", {0, 58, unknown});
+  put_labels(context / "annotations_ctx459/validation/a.tif", {255, 458, unknown}, 16);
+  put_picture(voc / "images/validation/v.jpg", 3);
+  put_labels(voc / "annotations_pascal20/validation/v.png", {0, 19, unknown});
+  put_labels(voc / "annotations_pascal21/validation/v.png", {0, 20, unknown});
+  auto const labels = [&](char const* name) {
+    return PreparedBenchmark::find(name, folder.path())->load(0).labels.labels;
+  };
+  CHECK(labels("pc59") == Labels{0, 58, unknown});
+  CHECK(labels("pc459") == Labels{255, 458, unknown});
+  CHECK(labels("voc20") == Labels{0, 19, unknown});
+  CHECK(labels("voc21") == Labels{0, 20, unknown});
+  put_labels(context / "annotations_ctx459/validation/a.tif", {0, 459, 1}, 16);
+  CHECK(contains(refusal("pc459", folder.path()), "a.tif' has the value 459 at row 0, column 1"));
+  // As published, with the background as a class.
+  auto const devkit = folder.path() / "alone/VOCdevkit/VOC2012";
+  put_picture(devkit / "JPEGImages/b.jpg", 3);
+  put_text(devkit / "ImageSets/Segmentation/val.txt", "b\n");
+  put_labels(devkit / "SegmentationClass/b.png", {0, 20, unknown});
+  CHECK(PreparedBenchmark::find("voc21", folder.path() / "alone")->load(0).labels.labels == Labels{0, 20, unknown});
+}
+
+TEST_CASE("what is missing of a benchmark that is half there") {
+  TemporaryFolder const folder;
+  fs::create_directories(folder.path() / "cityscapes/leftImg8bit/val");
+  auto const text = missing_parts("cityscapes", folder.path());
+  CHECK(contains(text, "has no labels of the benchmark cityscapes: expected '"));
+  CHECK(contains(text, "cityscapes/leftImg8bit/val' (there) and '"));
+  CHECK(contains(text, "cityscapes/gtFine/val' with *_gtFine_labelTrainIds.png (missing); or '"));
+  CHECK(contains(missing_parts("mapillary", folder.path()), "mapillary_vistas/validation/images' (missing) and '"));
+  CHECK(missing_parts("none", folder.path()).empty());
+}
+
+TEST_CASE("every form is of a benchmark that has a list of as many classes") {
+  for (auto const& form : detail::prepared_forms) {
+    auto const* const benchmark = find_benchmark(form.benchmark);
+    REQUIRE_MESSAGE(benchmark != nullptr, form.benchmark);
+    auto const listed =
+        static_cast<std::size_t>(std::count(benchmark->classes.begin(), benchmark->classes.end(), '|')) + 1;
+    CHECK_MESSAGE(form.classes == (benchmark->background_from ? *benchmark->background_from + 1 : listed),
+                  form.benchmark);
+    for (std::size_t const c : benchmark->of_interest) CHECK_MESSAGE(c < listed, form.benchmark);
+  }
+  auto const interest = [](char const* name) {
+    auto const list = find_benchmark(name)->of_interest;
+    return std::vector<std::size_t>(list.begin(), list.end());
+  };
+  CHECK(interest("mess_floodnet") == std::vector<std::size_t>{1, 3});
+  CHECK(interest("mess_worldfloods") == std::vector<std::size_t>{1});
+  CHECK(interest("mess_isprs_potsdam") == std::vector<std::size_t>{0, 1, 2, 3, 4});
+  CHECK(interest("mess_zerowaste") == std::vector<std::size_t>{1, 2, 3, 4});
+  CHECK(interest("mess_cub_200").back() == 200);
+  CHECK(interest("mess_bdd100k").empty());
+}

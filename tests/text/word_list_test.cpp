@@ -189,6 +189,8 @@ TEST_CASE("the benchmarks' lists have the published check sums") {
   REQUIRE(cityscapes.size() == 19);
   CHECK(cityscapes[6].name == "traffic light");
   CHECK(cityscapes[18].name == "bicycle");
+  CHECK(names(parse_classes("voc21"))[0] == "background");
+  CHECK(parse_classes("voc21").size() == 21);
   REQUIRE(mapillary.size() == 65);
   CHECK(mapillary[13].name == "Road");
   CHECK(mapillary[49].name == "Traffic Sign (Back)");

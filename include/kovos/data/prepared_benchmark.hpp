@@ -17,6 +17,7 @@
 #include "kovos/core/error.hpp"
 #include "kovos/core/label_map.hpp"
 #include "kovos/data/folder_layout.hpp"
+#include "kovos/data/label_encoding.hpp"
 #include "kovos/data/name_list.hpp"
 #include "kovos/data/sample.hpp"
 #include "kovos/io/file.hpp"
@@ -32,8 +33,9 @@ namespace detail {
 enum class PreparedValues : std::uint8_t {
   classes,         ///< the class; 255 (fewer than 255 classes) and 65535 are none
   end_is_none,     ///< the class; the number of classes, which the benchmark registers, and 65535 are none
-  voc,             ///< k is class k - 1; 0 (background) and 255 (borders) are none
+  from_one,        ///< k is class k - 1; 0 and 255 are none
   voc_background,  ///< k is class k - 1, 0 is class 20; 255 is none
+  coco_stuff,      ///< COCO-Stuff's numbers less 1, of which 171 are classes; others are none
   cityscapes_ids,  ///< Cityscapes' own numbers, 0 to 33, of which 19 are classes
 };
 
@@ -53,24 +55,47 @@ struct PreparedForm {
 /// Of one benchmark the first form that is there counts: what the authors' scripts wrote comes before what is
 /// published.
 inline constexpr PreparedForm prepared_forms[] = {
+    {"ade150", "ADEChallengeData2016", "images/validation", ".jpg", "annotations_detectron2/validation", ".png", "",
+     PreparedValues::classes, 150},
+    {"ade150", "ADEChallengeData2016", "images/validation", ".jpg", "annotations/validation", ".png", "",
+     PreparedValues::from_one, 150},
     {"ade847", "ADE20K_2021_17_01", "images_detectron2/validation", ".jpg", "annotations_detectron2/validation", ".tif",
      "", PreparedValues::classes, 847},
     {"pc459", "VOCdevkit/VOC2010", "JPEGImages", ".jpg", "annotations_detectron2/pc459_val", ".tif", "",
      PreparedValues::end_is_none, 459},
     {"pc59", "VOCdevkit/VOC2010", "JPEGImages", ".jpg", "annotations_detectron2/pc59_val", ".png", "",
      PreparedValues::classes, 59},
+    {"pc59", "pascal_ctx_d2", "images/validation", ".jpg", "annotations_ctx59/validation", ".png", "",
+     PreparedValues::classes, 59},
+    {"pc459", "pascal_ctx_d2", "images/validation", ".jpg", "annotations_ctx459/validation", ".tif", "",
+     PreparedValues::classes, 459},
     {"voc20", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "annotations_detectron2/val", ".png", "",
      PreparedValues::classes, 20},
     {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "annotations_detectron2_bg/val", ".png", "",
      PreparedValues::classes, 21},
     {"voc20", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClassAug", ".png",
-     "ImageSets/Segmentation/val.txt", PreparedValues::voc, 20},
+     "ImageSets/Segmentation/val.txt", PreparedValues::from_one, 20},
     {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClassAug", ".png",
      "ImageSets/Segmentation/val.txt", PreparedValues::voc_background, 21},
     {"voc20", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
-     PreparedValues::voc, 20},
+     PreparedValues::from_one, 20},
     {"voc20b", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
      PreparedValues::voc_background, 21},
+    {"voc20", "pascal_voc_d2", "images/validation", ".jpg", "annotations_pascal20/validation", ".png", "",
+     PreparedValues::classes, 20},
+    {"voc21", "pascal_voc_d2", "images/validation", ".jpg", "annotations_pascal21/validation", ".png", "",
+     PreparedValues::classes, 21},
+    {"voc21", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClassAug", ".png",
+     "ImageSets/Segmentation/val.txt", PreparedValues::classes, 21},
+    {"voc21", "VOCdevkit/VOC2012", "JPEGImages", ".jpg", "SegmentationClass", ".png", "ImageSets/Segmentation/val.txt",
+     PreparedValues::classes, 21},
+    {"coco171", "coco-stuff", "images/val2017", ".jpg", "annotations_detectron2/val2017", ".png", "",
+     PreparedValues::classes, 171},
+    {"coco171", "coco-stuff", "images/val2017", ".jpg", "annotations/val2017", ".png", "", PreparedValues::coco_stuff,
+     171},
+    {"coco171", "coco", "val2017", ".jpg", "stuffthingmaps_detectron2/val2017", ".png", "", PreparedValues::classes,
+     171},
+    {"coco171", "coco", "val2017", ".jpg", "stuffthingmaps/val2017", ".png", "", PreparedValues::coco_stuff, 171},
     {"cityscapes", "cityscapes", "leftImg8bit/val", "_leftImg8bit.png", "gtFine/val", "_gtFine_labelTrainIds.png", "",
      PreparedValues::classes, 19},
     {"cityscapes", "cityscapes", "leftImg8bit/val", "_leftImg8bit.png", "gtFine/val", "_gtFine_labelIds.png", "",
@@ -141,11 +166,15 @@ inline std::optional<std::uint16_t> prepared_class(std::uint16_t value, Prepared
     case PreparedValues::end_is_none:
       if (value < form.classes) return value;
       return value == none || value == form.classes ? std::optional(none) : std::nullopt;
-    case PreparedValues::voc:
+    case PreparedValues::from_one:
+      if (value == 0 || value == 255 || value == none) return none;
+      return value <= form.classes ? std::optional(static_cast<std::uint16_t>(value - 1)) : std::nullopt;
     case PreparedValues::voc_background:
       if (value == 255) return none;
-      if (value == 0) return form.values == PreparedValues::voc ? none : std::uint16_t{20};
+      if (value == 0) return std::uint16_t{20};
       return value <= 20 ? std::optional(static_cast<std::uint16_t>(value - 1)) : std::nullopt;
+    case PreparedValues::coco_stuff:
+      return decode_label(value, LabelEncoding::coco_stuff_raw);
     case PreparedValues::cityscapes_ids: {
       if (value > 33) return std::nullopt;
       auto const at = std::lower_bound(cityscapes_ids.begin(), cityscapes_ids.end(), value);
@@ -153,6 +182,12 @@ inline std::optional<std::uint16_t> prepared_class(std::uint16_t value, Prepared
     }
   }
   return std::nullopt;
+}
+
+/// Where the folder of a data set may be below the one that is given.
+inline std::array<std::string_view, 3> places_of(PreparedForm const& form) {
+  // Also without VOCdevkit; the same without "/".
+  return {std::string_view(), form.folder, form.folder.substr(form.folder.find('/') + 1)};
 }
 
 /// Names in a folder and those below it, relative to it, of the files with this ending, without it. Throws FileError.
@@ -172,8 +207,9 @@ inline std::vector<std::string> names_below(std::filesystem::path const& folder,
 }  // namespace detail
 
 /// The validation pictures of a benchmark that has one label file per picture, in the folders where detectron2's users
-/// have them: ade847, pc459, pc59, voc20 and voc20b as CAT-Seg's scripts prepare them; the two of PASCAL VOC,
-/// cityscapes and mapillary (Vistas 1.2) as published; the sets of MESS (mess_*) as its package prepares them.
+/// have them: ade150, ade847, pc459, pc59, voc20, voc20b and coco171 as CAT-Seg's scripts prepare them, voc21 and those
+/// of PASCAL as FC-CLIP's do; ade150, coco171, the three of PASCAL VOC, cityscapes and mapillary (Vistas 1.2) as
+/// published; the sets of MESS (mess_*) as its package prepares them.
 class PreparedBenchmark {
  public:
   /// The benchmark in its folder `root`, or in the place that it has below a folder of data sets; nothing if its labels
@@ -183,8 +219,7 @@ class PreparedBenchmark {
                                                ImageOptions options = {}) {
     for (auto const& form : detail::prepared_forms) {
       if (form.benchmark != name) continue;
-      auto const own = form.folder.substr(form.folder.find('/') + 1);  // also without VOCdevkit; the same without "/"
-      for (auto const place : {std::string_view(), form.folder, own}) {
+      for (auto const place : detail::places_of(form)) {
         auto const folder = root / place;
         if (!detail::is_folder(folder / form.labels)) continue;
         // Two forms of Cityscapes differ in the files' names alone.
@@ -266,5 +301,25 @@ class PreparedBenchmark {
   std::filesystem::path source_;  // of the names
   std::vector<Picture> pictures_;
 };
+
+/// Says what of a benchmark's data is there and what is missing, for a message, where it could not be found. Empty if
+/// it has no files of one label per picture.
+inline std::string missing_parts(std::string_view name, std::filesystem::path const& root) {
+  std::string forms;
+  for (auto const& form : detail::prepared_forms) {
+    if (form.benchmark != name) continue;
+    // The place that has the pictures is the one that is meant.
+    auto const places = detail::places_of(form);
+    auto const place = std::find_if(places.begin(), places.end(),
+                                    [&](auto const& at) { return detail::is_folder(root / at / form.images); });
+    auto const folder = root / (place == places.end() ? form.folder : *place);
+    forms += (forms.empty() ? "" : "; or ") + detail::shown(folder / form.images) + " (" +
+             (place == places.end() ? "missing" : "there") + ") and " + detail::shown(folder / form.labels) +
+             " with *" + std::string(form.label_ending) + " (missing)";
+  }
+  return forms.empty()
+             ? forms
+             : detail::shown(root) + " has no labels of the benchmark " + std::string(name) + ": expected " + forms;
+}
 
 }  // namespace kovos

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace kovos {
@@ -14,6 +15,8 @@ struct Benchmark {
   std::string_view classes;
   /// Classes from this one on only attract pixels that belong to the background.
   std::optional<std::size_t> background_from = {};
+  /// Of MESS: the classes whose mean IoU it reports apart; empty: all.
+  std::span<std::size_t const> of_interest = {};
 };
 
 }  // namespace kovos

@@ -196,6 +196,11 @@ inline constexpr std::string_view voc20b_classes =
     "flower|food|grass|ground|keyboard|light|mountain|mouse|curtain|platform|sign|plate|road|rock|shelves|sidewalk|"
     "sky|snow|bedclothes|track|tree|truck|wall|water|window|wood";
 
+/// FC-CLIP's PASCAL VOC: the background is a class, the first.
+inline constexpr std::string_view voc21_classes =
+    "background|aeroplane|bicycle|bird|boat|bottle|bus|car|cat|chair|cow|diningtable|dog|horse|motorbike|person|"
+    "pottedplant|sheep|sofa|train|tvmonitor";
+
 inline constexpr std::string_view coco171_classes =
     "person|bicycle|car|motorcycle|airplane|bus|train|truck|boat|traffic light|fire hydrant|stop sign|parking meter|"
     "bench|bird|cat|dog|horse|sheep|cow|elephant|bear|zebra|giraffe|backpack|umbrella|handbag|tie|suitcase|frisbee|"
@@ -228,14 +233,15 @@ inline constexpr std::string_view mapillary_classes =
     "Bicycle|Boat|Bus|Car|Caravan|Motorcycle|On Rails|Other Vehicle|Trailer|Truck|Wheeled Slow|Car Mount|Ego Vehicle";
 
 inline constexpr Benchmark benchmarks[] = {
-    {"ade150", ade150_classes, {}},   {"ade847", ade847_classes, {}},         {"pc59", pc59_classes, {}},
-    {"pc459", pc459_classes, {}},     {"voc20", voc20_classes, {}},           {"voc20b", voc20b_classes, 20},
-    {"coco171", coco171_classes, {}}, {"cityscapes", cityscapes_classes, {}}, {"mapillary", mapillary_classes, {}},
+    {"ade150", ade150_classes, {}},       {"ade847", ade847_classes, {}}, {"pc59", pc59_classes, {}},
+    {"pc459", pc459_classes, {}},         {"voc20", voc20_classes, {}},   {"voc20b", voc20b_classes, 20},
+    {"coco171", coco171_classes, {}},     {"voc21", voc21_classes, {}},   {"cityscapes", cityscapes_classes, {}},
+    {"mapillary", mapillary_classes, {}},
 };
 
 }  // namespace detail
 
-/// The benchmark of this name (ade150, ade847, pc59, pc459, voc20, voc20b, coco171, cityscapes, mapillary, and
+/// The benchmark of this name (ade150, ade847, pc59, pc459, voc20, voc20b, voc21, coco171, cityscapes, mapillary, and
 /// those of MESS such as mess_suim); nothing if there is none.
 constexpr Benchmark const* find_benchmark(std::string_view name) {
   for (auto const& benchmark : detail::benchmarks) {

@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <span>
 #include <string_view>
 
 #include "kovos/text/benchmark.hpp"
 
 namespace kovos::detail {
+
+inline constexpr auto class_indices = [] {
+  std::array<std::size_t, 201> all{};
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  return all;
+}();
+
+constexpr std::span<std::size_t const> class_range(std::size_t first, std::size_t count) {
+  return std::span<std::size_t const>(class_indices).subspan(first, count);
+}
+
+/// Of floodnet: flooded buildings and roads.
+inline constexpr std::size_t flooded_classes[] = {1, 3};
 
 /// The data sets of MESS, with the names that its package asks for, not those of the publishers ("_official").
 inline constexpr Benchmark mess_benchmarks[] = {
@@ -20,9 +36,12 @@ inline constexpr Benchmark mess_benchmarks[] = {
      "road|sidewalk|building|wall|fence|pole|traffic light|traffic sign|vegetation|terrain|sky|person|rider|"
      "car|truck|bus|train|motorcycle|bicycle",
      {}},
-    {"mess_chase_db1", "others|blood vessels", {}},
-    {"mess_corrosion_cs", "others|steel with fair corrosion|steel with poor corrosion|steel with severe corrosion", {}},
-    {"mess_cryonuseg", "others|nuclei in cells", {}},
+    {"mess_chase_db1", "others|blood vessels", {}, class_range(1, 1)},
+    {"mess_corrosion_cs",
+     "others|steel with fair corrosion|steel with poor corrosion|steel with severe corrosion",
+     {},
+     class_range(1, 3)},
+    {"mess_cryonuseg", "others|nuclei in cells", {}, class_range(1, 1)},
     {"mess_cub_200",
      "background|Black-footed Albatross|Laysan Albatross|Sooty Albatross|Groove billed Ani|Crested Auklet|"
      "Least Auklet|Parakeet Auklet|Rhinoceros Auklet|Brewer Blackbird|Red winged Blackbird|Rusty Blackbird|"
@@ -59,18 +78,24 @@ inline constexpr Benchmark mess_benchmarks[] = {
      "Cedar Waxwing|American Three-toed Woodpecker|Pileated Woodpecker|Red-bellied Woodpecker|"
      "Red-cockaded Woodpecker|Red-headed Woodpecker|Downy Woodpecker|Bewick Wren|Cactus Wren|Carolina Wren|"
      "House Wren|Marsh Wren|Rock Wren|Winter Wren|Common Yellowthroat",
-     {}},
-    {"mess_cwfid", "ground|crop seedling|weed", {}},
+     {},
+     class_range(1, 200)},
+    {"mess_cwfid", "ground|crop seedling|weed", {}, class_range(1, 2)},
     {"mess_dark_zurich",
      "unlabeled|road|sidewalk|building|wall|fence|pole|traffic light|traffic sign|vegetation|terrain|sky|"
      "person|rider|car|truck|bus|train|motorcycle|bicycle",
-     {}},
-    {"mess_deepcrack", "concrete or asphalt|crack", {}},
-    {"mess_dram", "bird|boat|bottle|cat|chair|cow|dog|horse|person|potted-plant|sheep|background", {}},
+     {},
+     class_range(1, 19)},
+    {"mess_deepcrack", "concrete or asphalt|crack", {}, class_range(1, 1)},
+    {"mess_dram",
+     "bird|boat|bottle|cat|chair|cow|dog|horse|person|potted-plant|sheep|background",
+     {},
+     class_range(0, 11)},
     {"mess_floodnet",
      "background|building-flooded|building-non-flooded|road-flooded|road-non-flooded|water|tree|vehicle|pool|"
      "grass",
-     {}},
+     {},
+     flooded_classes},
     {"mess_foodseg103",
      "background|candy|egg tart|french fries|chocolate|biscuit|popcorn|pudding|ice cream|cheese butter|cake|"
      "wine|milkshake|coffee|juice|milk|tea|almond|red beans|cashew|dried cranberries|soy|walnut|peanut|egg|"
@@ -81,29 +106,33 @@ inline constexpr Benchmark mess_benchmarks[] = {
      "lettuce|pumpkin|cucumber|white radish|carrot|asparagus|bamboo shoots|broccoli|celery stick|cilantro mint|"
      "snow peas|cabbage|bean sprouts|onion|pepper|green beans|French beans|king oyster mushroom|shiitake|"
      "enoki mushroom|oyster mushroom|white button mushroom|salad|other ingredients",
-     {}},
+     {},
+     class_range(1, 103)},
     {"mess_isaid",
      "others|boat|storage tank|baseball diamond|tennis court|basketball court|running track field|bridge|"
      "truck or bus|car|helicopter|swimming pool|traffic circle|soccer field|air plane|pier",
-     {}},
-    {"mess_isprs_potsdam", "road|building|grass|tree|car|others", {}},
-    {"mess_kvasir_instrument", "others|tool", {}},
+     {},
+     class_range(1, 15)},
+    {"mess_isprs_potsdam", "road|building|grass|tree|car|others", {}, class_range(0, 5)},
+    {"mess_kvasir_instrument", "others|tool", {}, class_range(1, 1)},
     {"mess_mhp_v1",
      "others|hat|hair|sunglasses|upper clothes|skirt|pants|dress|belt|left shoe|right shoe|face|left leg|"
      "right leg|left arm|right arm|bag|scarf|torso skin",
-     {}},
-    {"mess_paxray_lungs", "others|lung", {}},
-    {"mess_paxray_mediastinum", "others|mediastinum", {}},
-    {"mess_paxray_bones", "others|bones", {}},
-    {"mess_paxray_diaphragm", "others|diaphragm", {}},
-    {"mess_pst900", "background|fire extinguisher|backpack|drill|human", {}},
+     {},
+     class_range(1, 18)},
+    {"mess_paxray_lungs", "others|lung", {}, class_range(1, 1)},
+    {"mess_paxray_mediastinum", "others|mediastinum", {}, class_range(1, 1)},
+    {"mess_paxray_bones", "others|bones", {}, class_range(1, 1)},
+    {"mess_paxray_diaphragm", "others|diaphragm", {}, class_range(1, 1)},
+    {"mess_pst900", "background|fire extinguisher|backpack|drill|human", {}, class_range(1, 4)},
     {"mess_suim",
      "background (waterbody)|human diver|aquatic plants and sea-grass|wrecks and ruins|"
      "robots (auvs/rovs/instruments)|reefs and invertebrates|fish and vertebrates|sea-floor and rocks",
-     {}},
-    {"mess_uavid", "others|building|road|tree|grass|moving car|parked car|humans", {}},
-    {"mess_worldfloods", "land|water and flood|cloud", {}},
-    {"mess_zerowaste", "background or trash|rigid plastic|cardboard|metal|soft plastic", {}},
+     {},
+     class_range(1, 7)},
+    {"mess_uavid", "others|building|road|tree|grass|moving car|parked car|humans", {}, class_range(1, 7)},
+    {"mess_worldfloods", "land|water and flood|cloud", {}, class_range(1, 1)},
+    {"mess_zerowaste", "background or trash|rigid plastic|cardboard|metal|soft plastic", {}, class_range(1, 4)},
 };
 
 }  // namespace kovos::detail
