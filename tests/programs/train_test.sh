@@ -217,7 +217,7 @@ expect 1 "'empty/captions.txt' does not exist" train none data=empty task=clip
 copy bare && rm bare/images/*
 expect 1 "'bare/images' has no picture" train none data=bare
 copy nameless && rm nameless/classes.txt
-expect 1 'no classes.txt: write one class per line' train none data=nameless
+expect 1 'has images and annotations but no classes.txt. If it is ADE20K as published' train none data=nameless
 copy lonely && rm lonely/annotations/000004.png
 expect 1 "'lonely/images/000004.png' has no label: expected 'lonely/annotations/000004.png'" train none data=lonely
 copy beyond && sed -i 5q beyond/classes.txt
