@@ -115,6 +115,7 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
     if (missing.empty()) throw;
     fail<DataError>(missing);
   }
+  require<DataError>(missing.empty() || folder->benchmark() == options.benchmark, missing);
   if (pictures.classes.empty()) pictures.classes = folder->class_list();
   for (std::size_t i = 0; i < folder->size(); ++i) pictures.names.push_back(folder->name(i));
   pictures.load = [folder](std::size_t i) { return folder->load(i); };

@@ -302,6 +302,10 @@ expect 0 'ade_run/model.safetensors' train ade_run data=ade steps=2
 expect 0 '"building"' "$kovos" evaluate --model ade_run/model.safetensors --data ade --pictures 1 --json
 rm ade/ADEChallengeData2016/annotations/training/000003.png
 expect 1 "images/training/000003.png' has no label" train none data=ade
+mv ade/ADEChallengeData2016 ade/renamed && cp data/annotations/000003.png ade/renamed/annotations/training/
+expect 1 'choose the layout ade20k' train none data=ade
+expect 0 'layout_run/model.safetensors' train layout_run data=ade layout=ade20k steps=2
+expect 1 "is 'ade', expected one of automatic" train none data=ade layout=ade
 layout coco stuffthingmaps_detectron2 train2017 val2017
 expect 0 'coco_run/model.safetensors' train coco_run data=coco steps=2
 expect 0 '"giraffe"' "$kovos" evaluate --model coco_run/model.safetensors --data coco --pictures 1 --json
