@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     kovos::JoinedResults joined(results->run);
     joined.add(std::move(*results), "fuzz", "fuzz");
     if (joined.matrix().pixels() < 0) std::abort();
-    for (auto const pixels : joined.boundary().both())
+    auto const boundary = joined.boundary();
+    for (auto const pixels : boundary.both())
       if (pixels < 0) std::abort();
   } catch (kovos::Error const&) {
   }
