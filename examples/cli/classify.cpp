@@ -12,6 +12,7 @@
 
 #include "clip_settings.hpp"
 #include "command.hpp"
+#include "image_options.hpp"
 #include "kovos/clip/zero_shot.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/text/embedded_vocabulary.hpp"
@@ -27,6 +28,7 @@ struct Options {
   std::string model, classes, templates = "photo", vocabulary, activation = "auto";
   std::vector<std::string> images;
   std::size_t top = 5;
+  ImageOptions image;
   bool json = false;
 };
 
@@ -68,7 +70,7 @@ int run(Options const& o) {
     int code = done;
     for (auto const& picture : pictures.all) {
       try {
-        print(o, picture, words.names, clip.classify(load(picture), words));
+        print(o, picture, words.names, clip.classify(load(picture, o.image), words));
       } catch (std::exception const& error) {
         std::fprintf(stderr, "kovos: %s\n", error.what());
         code = failed;
@@ -92,6 +94,7 @@ void add_classify(CLI::App& app, Machine& machine, Action& action) {
       ->check(CLI::IsMember({"single", "photo", "imagenet", "imagenet_select", "vild", "fc_clip"}));
   command->add_option("--vocabulary", o->vocabulary, "CLIP's vocabulary, if not beside the weights or in $KOVOS_HOME");
   add_activation_option(*command, o->activation);
+  add_image_options(*command, o->image);
   command->add_option("--top", o->top, "How many classes to print")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_flag("--json", o->json, "Print one JSON line per picture");
   add_machine_options(*command, machine);

@@ -93,6 +93,7 @@ EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
   auto const add = [&](char const* name, std::string value) { run.settings.emplace_back(name, std::move(value)); };
   add("version of kovos", KOVOS_VERSION_STRING);
   add("data", pictures.kind);
+  if (!a.benchmark.empty()) add("benchmark", a.benchmark);
   add("names of the pictures", hash_of(pictures.names));
   if (!a.predictions.empty()) {
     add("predictions", a.predictions);
@@ -157,15 +158,17 @@ int report(Arguments const& a, JoinedResults const& joined) {
   }
 
   std::size_t scored = 0;
-  auto unreadable = nlohmann::ordered_json::array();
+  auto unreadable = nlohmann::ordered_json::array(), doubtful = nlohmann::ordered_json::array();
   for (auto const& [index, picture] : joined.pictures()) {
     if (!picture.unreadable) ++scored;
     else unreadable.push_back({{"name", picture.name}, {"reason", *picture.unreadable}});
+    if (!picture.doubt.empty()) doubtful.push_back({{"name", picture.name}, {"reason", picture.doubt}});
   }
   nlohmann::ordered_json json = run.notes;
   json["pictures"] = scored;
   json["missing"] = joined.missing();
   json["unreadable"] = unreadable;
+  json["doubtful"] = doubtful;
   json["settings"] = nlohmann::ordered_json::object();
   for (auto const& [name, value] : run.settings) json["settings"][name] = value;
   json["all"] = scores(all);
@@ -195,11 +198,16 @@ int report(Arguments const& a, JoinedResults const& joined) {
     json["boundary"]["iou"] = by_class(run.classes, boundary->iou);
   }
   std::optional<SegmentationMetrics> of_interest;
-  auto const& data = setting(run, "data");
-  auto const* const benchmark = find_benchmark(std::string_view(data).substr(0, data.find(' ')));
+  auto const* const benchmark = find_benchmark(setting(run, "benchmark"));
   if (benchmark != nullptr && !benchmark->of_interest.empty()) {
     of_interest = segmentation_metrics(matrix, benchmark->of_interest, conventions);
     json["classes_of_interest"] = scores(*of_interest);
+  }
+  // MESS reports both where there are two classes, the first of which is the background.
+  bool const is_binary_mess = benchmark != nullptr && benchmark->name.starts_with("mess_") && matrix.classes() == 2;
+  if (is_binary_mess) {
+    json["sensitivity"] = number(all.accuracy[1]);
+    json["specificity"] = number(all.accuracy[0]);
   }
   json["iou"] = by_class(run.classes, all.iou);
   if (!a.output.empty()) write_json(a.output, json);
@@ -212,6 +220,10 @@ int report(Arguments const& a, JoinedResults const& joined) {
   if (!unreadable.empty())
     std::fprintf(stderr, "kovos: %zu of %zu pictures could not be read and are not scored, the first: %s\n",
                  unreadable.size(), run.pictures, unreadable[0]["reason"].get<std::string>().c_str());
+  if (!doubtful.empty())
+    std::fprintf(stderr,
+                 "kovos: warning: %zu of %zu pictures may be scored against labels that do not fit, the first: %s\n",
+                 doubtful.size(), run.pictures, doubtful[0]["reason"].get<std::string>().c_str());
   int const code = joined.missing() > 0 ? failed : done;
   if (a.json) {
     std::printf("%s\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
@@ -220,7 +232,12 @@ int report(Arguments const& a, JoinedResults const& joined) {
   print_scores("all", all);
   std::printf("mIoU over the classes of the ground truth %.2f, with 0 for others that were predicted %.2f\n",
               100 * both[0], 100 * both[1]);
+  if (conventions.outside_predictions == OutsidePredictions::count_as_wrong)
+    std::printf(
+        "'all' is counted as MESS does: predictions outside the list are wrong, a class that is only predicted %s\n",
+        conventions.absent_classes == AbsentClasses::left_out ? "does not count" : "has an IoU of 0");
   if (of_interest) print_scores("interest", *of_interest);
+  if (is_binary_mess) std::printf("sensitivity %.1f  specificity %.1f\n", 100 * all.accuracy[1], 100 * all.accuracy[0]);
   if (split) {
     print_scores("seen", split->seen);
     print_scores("unseen", split->unseen);
@@ -357,6 +374,7 @@ int evaluate(Arguments const& a, Communicator& ranks) {
       fail<DataError>("the picture ", kovos::detail::in_quotes(result.name), ": ", error.what());
     }
     result.cells = cells_of(matrix);
+    result.doubt = sample.doubt;
   };
   std::string lines = "\n", problem;  // the first line is why this rank stopped, if it did
   Progress progress(run.pictures);

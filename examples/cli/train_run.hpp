@@ -221,6 +221,10 @@ struct SegmentationData {
   SegmentationSource validation;
 };
 
+inline ImageOptions image_options(TrainingConfig const& config) {
+  return {config.bit_depth == "scale" ? BitDepth::scale : BitDepth::saturate, config.orientation == "apply"};
+}
+
 template <CatSegConfig Config>
 SegmentationData segmentation_data(TrainingConfig const& config) {
   SegmentationData data;
@@ -245,11 +249,15 @@ SegmentationData segmentation_data(TrainingConfig const& config) {
   auto const folder = std::make_shared<SegmentationFolder>(
       open_folder(config.data, DatasetSplit::training,
                   {.layout = find_layout(config.layout).value_or(FolderLayout::automatic),
-                   .unreadable_files = config.unreadable == "skip" ? UnreadableFiles::skip : UnreadableFiles::stop}));
+                   .unreadable_files = config.unreadable == "skip" ? UnreadableFiles::skip : UnreadableFiles::stop,
+                   .image = image_options(config)}));
   folder->verify();
   for (auto const& skipped : folder->skipped())
     std::fprintf(stderr, "kovos: left out %s: %s\n", skipped.name.c_str(), skipped.reason.c_str());
   for (auto const& sentence : left_out_of(*folder)) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
+  if (auto const& doubtful = folder->doubtful(); !doubtful.empty())
+    std::fprintf(stderr, "kovos: warning: %zu of %zu pictures may have labels that do not fit, the first: %s\n",
+                 doubtful.size(), folder->size(), doubtful.front().reason.c_str());
   if (auto const warning = folder->layout_warning()) std::fprintf(stderr, "kovos: warning: %s\n", warning->c_str());
   // A class is trained by the first of its words.
   for (auto const& entry : folder->class_list()) data.names.push_back(entry.words.front());
@@ -319,7 +327,7 @@ CaptionSource caption_source(TrainingConfig const& config) {
   // All are read once, so that a long run does not fail late.
   auto const unreadable = [&](Entry const& entry) {
     try {
-      read_image(entry.path);
+      read_image(entry.path, image_options(config));
       return false;
     } catch (Error const& error) {
       if (config.unreadable != "skip") throw;
@@ -332,7 +340,7 @@ CaptionSource caption_source(TrainingConfig const& config) {
                      " holds no captions of pictures that can be read");
   auto const order = std::make_shared<std::pair<std::mutex, EpochOrder>>(std::piecewise_construct, std::tuple<>{},
                                                                          std::tuple{list->size(), config.seed});
-  return [list, order, side, seed = config.seed](std::size_t position) {
+  return [list, order, side, seed = config.seed, options = image_options(config)](std::size_t position) {
     std::size_t const index = [&] {
       std::lock_guard lock(order->first);
       return order->second(position);
@@ -344,7 +352,7 @@ CaptionSource caption_source(TrainingConfig const& config) {
     augmentation.color_jitter.reset();
     augmentation.flip_probability = 0;  // captions say left and right
     auto random = sample_random(seed, position);
-    auto image = read_image(entry.path);
+    auto image = read_image(entry.path, options);
     LabelMap const labels{image.height, image.width, std::vector<std::uint16_t>(image.height * image.width)};
     return CaptionSample{augment({std::move(image), labels, {}}, augmentation, random).image, entry.caption, {}};
   };

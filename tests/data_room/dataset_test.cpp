@@ -388,3 +388,44 @@ TEST_CASE("unreadable files stop, or are skipped and noted") {
   folder.write("images/a.png", "");
   CHECK(contains(message_of<DataError>([&] { lenient.verify(); }), "none of the 1 pictures in '"));
 }
+
+TEST_CASE("labels that may not fit their picture are doubtful, not refused") {
+  TemporaryFolder const folder;
+  auto const root = folder.path();
+  std::filesystem::path const files = std::filesystem::path(KOVOS_TEST_DATA) / "images";
+  folder.write("classes.txt", "cat\ndog");
+  for (auto const* name : {"images", "annotations"}) std::filesystem::create_directories(root / name);
+  for (auto const* name : {"exif1.jpg", "exif3.jpg", "exif6.jpg"})
+    std::filesystem::copy_file(files / name, root / "images" / name);
+  auto const stored = read_image(files / "exif1.jpg");
+  for (auto const* name : {"exif1.png", "exif3.png", "exif6.png"}) {
+    bool const swapped = std::string(name) == "exif6.png";
+    auto const height = swapped ? stored.width : stored.height, width = swapped ? stored.height : stored.width;
+    write_png_labels(root / "annotations" / name, {height, width, Labels(height * width, 1)}, 8);
+  }
+  // A picture of the size of palette_of_greys.png, whose indices are in the list or are not: it is named either way.
+  auto const greys = read_label_file(files / "labels" / "palette_of_greys.png");
+  std::filesystem::copy_file(files / "labels" / "palette_of_greys.png", root / "annotations" / "greys.png");
+  write_png(root / "images" / "greys.png",
+            Image{greys.height, greys.width, std::vector<std::uint8_t>(greys.values.size() * 3)});
+  std::string list;
+  for (int i = 0; i < 255; ++i) list += "thing " + std::to_string(i) + '\n';
+  folder.write("classes.txt", list);
+
+  SegmentationFolder data(root);
+  REQUIRE(names(data) == Names{"exif1", "exif3", "exif6", "greys"});
+  CHECK(data.load(0).doubt.empty());
+  CHECK(
+      contains(data.load(1).doubt, "exif3.jpg' is turned or mirrored as its orientation 3 says, and its label is not"));
+  CHECK(contains(data.load(2).doubt, "orientation 6 says"));
+  CHECK(contains(data.load(3).doubt, "greys.png' has a palette of greys that are not their own indices"));
+  CHECK(data.doubtful().empty());
+  data.verify();
+  REQUIRE(data.doubtful().size() == 3);
+  CHECK(data.doubtful()[2].name == "greys");
+
+  std::filesystem::remove(root / "images" / "exif6.jpg");  // turned back it would have another size than its label
+  SegmentationFolder const as_stored(root, {.image = {.apply_orientation = false}});
+  CHECK(as_stored.load(1).doubt.empty());
+  CHECK_FALSE(as_stored.load(2).doubt.empty());
+}

@@ -115,6 +115,12 @@ TEST_CASE("joined results do not depend on order, and count a picture once") {
   CHECK_THROWS_WITH_AS(one.add(changed, "'c.jsonl'"), doctest::Contains("'c.jsonl' has another result for picture 1"),
                        DataError);
   CHECK(one.matrix() == other.matrix());
+
+  // A doubt names files, which may have other paths elsewhere.
+  auto doubtful = example_picture(1);
+  doubtful.doubt = "'elsewhere/a.jpg' is turned";
+  CHECK(parse_partial_results(with_line(to_line(doubtful)), "d")->pictures[0] == doubtful);
+  CHECK_NOTHROW(one.add(doubtful, "d"));
 }
 
 TEST_CASE("a picture that could not be read gives way to its result, whichever comes first") {

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # `kovos evaluate` on folders whose class lists, layouts and files are not the plainest.
-#   folders_test.sh KOVOS DEMO_MODEL WORK_FOLDER
+#   folders_test.sh KOVOS DEMO_MODEL WORK_FOLDER SOURCE_FOLDER
 set -uo pipefail
-kovos=$(realpath "$1") model=$(realpath "$2") work=$3
+kovos=$(realpath "$1") model=$(realpath "$2") work=$3 source_folder=$(realpath "$4")
 failures=0
 unset KOVOS_HOME RANK WORLD_SIZE ${!SLURM_*}
 export OMP_NUM_THREADS=1
@@ -48,6 +48,24 @@ expect 0 "left out 2 files of 'data/images', which are not of the formats that a
 expect 0 "left out 1 file of 'data/annotations', which is without a picture: 1 .png" \
   "$kovos" evaluate --data data --predictions data/annotations --json
 rm data/images/a.bmp data/images/b.webp data/annotations/alone.png
+
+# A turned picture and a label that is not turned.
+mkdir -p turned/images turned/annotations
+cp "$source_folder/tests/data/images/exif3.jpg" turned/images/
+cp names.txt turned/classes.txt
+python3 - "$source_folder" <<'PYTHON'
+import struct, sys, zlib
+data = open(sys.argv[1] + "/tests/data/images/exif1.png", "rb").read()
+width, height = struct.unpack(">II", data[16:24])
+chunk = lambda name, data: struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+open("turned/annotations/exif3.png", "wb").write(
+    b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) +
+    chunk(b"IDAT", zlib.compress((b"\0" + b"\1" * width) * height)) + chunk(b"IEND", b""))
+PYTHON
+turned() { "$kovos" evaluate --data turned --predictions turned/annotations "$@"; }
+expect 0 "1 of 1 pictures may be scored against labels that do not fit, the first: 'turned/images/exif3.jpg' is turned" turned
+expect 0 '"doubtful": [' turned --json
+silent 'labels that do not fit' turned --ignore-orientation
 
 # Labels that count from 1 with 0 as a frame: ADE20K as published in a folder of another name.
 python3 - <<'PYTHON'

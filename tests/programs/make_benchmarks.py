@@ -9,6 +9,7 @@ scores follow detectron2's SemSegEvaluator, pixel by pixel.
 import json
 import pathlib
 import random
+import re
 import struct
 import sys
 import zlib
@@ -119,6 +120,8 @@ class Made:
         averaged = [c for c in range(self.classes) if union[c]] if mess else scored
         expected = {"pictures": len(self.names), "classes": len(scored), "pixel_accuracy": right / total,
                     "mean_iou": sum(intersection[c] / union[c] for c in averaged) / len(averaged)}
+        if mess and self.classes == 2:
+            expected |= {"sensitivity": intersection[1] / present[1], "specificity": intersection[0] / present[0]}
         text(folder / "expected.json", json.dumps(expected))
 
     def rows(self, name, rule):
@@ -255,10 +258,18 @@ def mapillary(folder):
     made.labels("mapillary_vistas/validation/labels/{}.png", or_else(65), kind="palette")
 
 
-def mess_dark_zurich(folder):
-    made = Made(folder, ["GOPR0356_frame_000321", "GOPR0356_frame_000324"], 20, seen=[0, 1, 2, 11, 19], mess=True)
-    made.pictures("Dark_Zurich/rgb_anon/val/night/GOPR0356/{}_rgb_anon.png")
-    made.labels("Dark_Zurich/annotations_detectron2/val/{}_gt_labelIds.png", or_else(255))
+def documented_mess_sets():
+    """Of docs/evaluation.md: by benchmark the number of classes and the patterns of pictures and labels."""
+    page = (pathlib.Path(__file__).parents[2] / "docs/evaluation.md").read_text()
+    rows = re.findall(r"^\| `(mess_\w+)` \| (\d+) \| `([^`]+/)`: `([^`]+)`, `([^`]+)` \|$", page, re.MULTILINE)
+    return {name: (int(classes), *((root + pattern).replace("*", "{}") for pattern in patterns))
+            for name, classes, root, *patterns in rows}
+
+
+def mess(folder, classes, pictures, labels):
+    made = Made(folder, ["frame_000321", "frame_000324"], classes, mess=True)
+    made.pictures(pictures)
+    made.labels(labels, or_else(255))
 
 
 LAYOUTS = {
@@ -271,8 +282,10 @@ LAYOUTS = {
     "coco171-prepared": lambda f: coco171(f, False), "coco171-published": lambda f: coco171(f, True),
     "cityscapes-labelIds": lambda f: cityscapes(f, "labelIds"),
     "cityscapes-labelTrainIds": lambda f: cityscapes(f, "labelTrainIds"),
-    "mapillary-published": mapillary, "mess_dark_zurich-prepared": mess_dark_zurich,
+    "mapillary-published": mapillary,
 }
+for name, layout in documented_mess_sets().items():
+    LAYOUTS[name + "-prepared"] = lambda f, layout=layout: mess(f, *layout)
 
 if __name__ == "__main__":
     if len(sys.argv) == 2 and sys.argv[1] == "--list":

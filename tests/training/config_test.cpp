@@ -149,6 +149,10 @@ TEST_CASE("training config: check() says what no run can have") {
   CHECK(complaint([](C& c) { c.fine_tuning = "all"; }) ==
         "run.json: 'fine_tuning' is 'all', expected one of frozen, attention, prompt, full");
   CHECK(complaint([](C& c) { c.precision = "fp16"; }) == "run.json: 'precision' is 'fp16', expected one of fp32, bf16");
+  CHECK(complaint([](C& c) { c.bit_depth = "16"; }) ==
+        "run.json: 'bit_depth' is '16', expected one of saturate, scale");
+  CHECK(complaint([](C& c) { c.orientation = "exif"; }) ==
+        "run.json: 'orientation' is 'exif', expected one of apply, ignore");
   CHECK(complaint([](C& c) { c.unreadable = ""; }) == "run.json: 'unreadable' is '', expected one of stop, skip");
   CHECK(complaint([](C& c) { c.steps = 0; }) == "run.json: 'steps' must be positive, got 0");
   CHECK(complaint([](C& c) { c.batch_size = 0; }) == "run.json: 'batch_size' must be positive, got 0");
@@ -180,7 +184,8 @@ TEST_CASE("training config: the edges of what is allowed") {
            [](C& c) { c.beta1 = c.beta2 = 0; }, [](C& c) { c.dense_share = 1; }, [](C& c) { c.weight_decay = 0; },
            [](C& c) { c.max_gradient_norm = 0; }, [](C& c) { c.steps = 1; }, [](C& c) { c.class_template = "{}"; },
            [](C& c) { c.task = "clip"; }, [](C& c) { c.precision = "bf16"; }, [](C& c) { c.fine_tuning = "full"; },
-           [](C& c) { c.unreadable = "skip"; }, [](C& c) { c.evaluate_every = c.warmup_steps = 0; }})
+           [](C& c) { c.unreadable = "skip"; }, [](C& c) { c.bit_depth = "scale", c.orientation = "ignore"; },
+           [](C& c) { c.evaluate_every = c.warmup_steps = 0; }})
     CHECK(complaint(change) == "nothing was thrown");
 }
 

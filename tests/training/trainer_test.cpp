@@ -235,6 +235,23 @@ TEST_CASE("trainer: a checkpoint of another run is refused with the difference")
   CHECK(with([](auto& c) { c.model = "clip_tiny"; }) == sentence("model", "\"cat_seg_vit_b16\"", "\"clip_tiny\""));
 }
 
+TEST_CASE("trainer: a checkpoint of before a setting existed has its default") {
+  Run<> run;
+  run.steps(2);
+  auto file = run.trainer.checkpoint();
+  auto settings = nlohmann::json::parse(file.metadata.at("kovos.training.config"));
+  REQUIRE(settings.erase("bit_depth") == 1);
+  file.metadata["kovos.training.config"] = settings.dump();
+  Run<> same;
+  CHECK_NOTHROW(same.trainer.restore(file));
+  auto config = toy_config();
+  config.bit_depth = "scale";
+  Run<> other(config);
+  CHECK(test::message_of<CheckpointError>([&] {
+          other.trainer.restore(file);
+        }).find("'bit_depth' = \"saturate\", this one has \"scale\"") != std::string::npos);
+}
+
 TEST_CASE("trainer: a checkpoint of another network is refused with the key") {
   CHECK(refusal([](NamedTensors& f) { f.tensors.erase("fc2.bias"); }) == "last.safetensors: 'fc2.bias' is missing");
   CHECK(refusal([](NamedTensors& f) { f.tensors.erase("training.exp_avg_sq.fc1.weight"); }) ==

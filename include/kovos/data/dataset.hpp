@@ -16,6 +16,7 @@
 #include "kovos/core/quote.hpp"
 #include "kovos/data/folder_layout.hpp"
 #include "kovos/data/label_encoding.hpp"
+#include "kovos/data/labelled_picture.hpp"
 #include "kovos/data/sample.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/io/image.hpp"
@@ -97,6 +98,9 @@ class SegmentationFolder {
   struct Skipped {
     std::string name, reason;
   };
+  struct Doubtful {
+    std::string name, reason;
+  };
 
   /// A file that is not used.
   struct LeftOut {
@@ -138,11 +142,9 @@ class SegmentationFolder {
   /// Reads one sample. Throws FileError or ImageError if a file cannot be read, DataError if picture and label differ
   /// in size or a label is beyond the list of classes. May be called from several threads.
   SegmentationSample load(std::size_t i) const {
-    SegmentationSample sample{read_image(image_path(i), image_options_), read_labels(i), name(i)};
-    require<DataError>(sample.image.height == sample.labels.height && sample.image.width == sample.labels.width,
-                       detail::shown(image_path(i)), " is ", sample.image.height, " x ", sample.image.width,
-                       " and its label ", detail::shown(label_path(i)), " is ", sample.labels.height, " x ",
-                       sample.labels.width, " (height x width): expected the same size");
+    auto read = detail::read_picture_and_values(image_path(i), label_path(i), image_options_);
+    SegmentationSample sample{std::move(read.image), as_class_indices(std::move(read.values), value_count()), name(i),
+                              std::move(read.doubt)};
     bool bad = false;
     auto const is_bad = [&](std::uint16_t label) { return label >= class_count_ && label != LabelMap::unknown; };
     for (std::uint16_t const value : sample.labels.labels) bad |= is_bad(decoded_[value]);
@@ -166,11 +168,17 @@ class SegmentationFolder {
   }
 
   /// Reads every sample once, so that a long run does not fail late. Throws as load; where unreadable files are to be
-  /// skipped, they leave the list and are noted in skipped(). Throws DataError if nothing remains.
+  /// skipped, they leave the list and are noted in skipped(). Samples whose labels may not be right are noted in
+  /// doubtful(). Throws DataError if nothing remains.
   void verify() {
     std::vector<Picture> readable;
-    for (std::size_t i = 0; i < size(); ++i)
-      if (try_load(i)) readable.push_back(pictures_[i]);
+    doubtful_.clear();
+    for (std::size_t i = 0; i < size(); ++i) {
+      auto const sample = try_load(i);
+      if (!sample) continue;
+      readable.push_back(pictures_[i]);
+      if (!sample->doubt.empty()) doubtful_.push_back({name(i), sample->doubt});
+    }
     require<DataError>(!readable.empty(), "none of the ", size(), " pictures in ", detail::shown(pair_.images),
                        " can be read with its label; the first: ", skipped_.empty() ? "" : skipped_.front().reason);
     pictures_ = std::move(readable);
@@ -178,6 +186,9 @@ class SegmentationFolder {
 
   /// Pictures of the list that could not be read, each once.
   std::vector<Skipped> const& skipped() const { return skipped_; }
+
+  /// Samples whose labels may not lie on the picture, or not mean what is taken, as verify() found.
+  std::vector<Doubtful> const& doubtful() const { return doubtful_; }
 
   /// Files beside those of the list, sorted.
   std::vector<LeftOut> const& left_out() const { return left_out_; }
@@ -195,10 +206,8 @@ class SegmentationFolder {
 
   bool is_plain() const { return pair_.layout == FolderLayout::plain || pair_.layout == FolderLayout::from_one; }
 
-  LabelMap read_labels(std::size_t i) const {
-    bool const from_one = pair_.encoding == LabelEncoding::from_one;
-    return read_png_labels(label_path(i), class_count_ + (from_one ? 1 : 0));
-  }
+  /// How many values a label may have, beside that for none.
+  std::size_t value_count() const { return class_count_ + (pair_.encoding == LabelEncoding::from_one ? 1 : 0); }
 
   /// The layout in which labels of this many classes count from 1.
   std::string_view layout_from_one() const {
@@ -312,6 +321,7 @@ class SegmentationFolder {
   ClassList classes_;
   std::vector<Picture> pictures_;
   std::vector<Skipped> skipped_;
+  std::vector<Doubtful> doubtful_;
   std::vector<LeftOut> left_out_;
 };
 
@@ -325,7 +335,7 @@ inline std::optional<std::string> SegmentationFolder::layout_warning(std::size_t
     std::size_t const i = k * size() / count;
     LabelMap map;
     try {
-      map = read_labels(i);
+      map = read_png_labels(label_path(i), value_count());
     } catch (Error const&) {
       continue;
     }

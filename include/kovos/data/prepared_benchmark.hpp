@@ -18,6 +18,7 @@
 #include "kovos/core/label_map.hpp"
 #include "kovos/data/folder_layout.hpp"
 #include "kovos/data/label_encoding.hpp"
+#include "kovos/data/labelled_picture.hpp"
 #include "kovos/data/name_list.hpp"
 #include "kovos/data/sample.hpp"
 #include "kovos/io/file.hpp"
@@ -243,13 +244,9 @@ class PreparedBenchmark {
   /// in size or a label has no meaning in the benchmark. May be called from several threads.
   SegmentationSample load(std::size_t i) const {
     auto const& picture = pictures_.at(i);
-    auto file = read_label_file(picture.labels);
+    auto [image, values, doubt] = detail::read_picture_and_values(picture.image, picture.labels, options_);
     SegmentationSample sample{
-        read_image(picture.image, options_), {file.height, file.width, std::move(file.values)}, picture.name};
-    require<DataError>(sample.image.height == sample.labels.height && sample.image.width == sample.labels.width,
-                       detail::shown(picture.image), " is ", sample.image.height, " x ", sample.image.width,
-                       " and its label ", detail::shown(picture.labels), " is ", sample.labels.height, " x ",
-                       sample.labels.width, " (height x width): expected the same size");
+        std::move(image), {values.height, values.width, std::move(values.values)}, picture.name, std::move(doubt)};
     for (std::size_t k = 0; k < sample.labels.labels.size(); ++k) {
       auto& label = sample.labels.labels[k];
       auto const found = detail::prepared_class(label, *form_);

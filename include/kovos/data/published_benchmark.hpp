@@ -17,6 +17,7 @@
 #include "kovos/core/quote.hpp"
 #include "kovos/data/ade20k_full.hpp"
 #include "kovos/data/folder_layout.hpp"
+#include "kovos/data/labelled_picture.hpp"
 #include "kovos/data/name_list.hpp"
 #include "kovos/data/pascal_context.hpp"
 #include "kovos/data/sample.hpp"
@@ -72,7 +73,11 @@ class PublishedBenchmark {
     auto const& picture = pictures_.at(i);
     auto options = options_;
     if (kind_ == Kind::ade20k) options.apply_orientation = false;  // as the authors' script
-    SegmentationSample sample{read_image(picture.image, options), {}, picture.name};
+    auto const bytes = read_file(picture.image);
+    SegmentationSample sample{decode_image(bytes, picture.image.string(), options),
+                              {},
+                              picture.name,
+                              detail::doubt_of_orientation(bytes, picture.image, options)};
     switch (kind_) {
       case Kind::context_459:
         sample.labels = pascal_context_459_labels(read_mat(picture.labels, "LabelMap"), detail::shown(picture.labels));

@@ -13,6 +13,8 @@ struct SegmentationSample {
   Image image;
   LabelMap labels;
   std::string name;  // the file's name without folder and extension
+  /// Why the labels may not lie on the picture, or not mean what is taken; empty where nothing says so.
+  std::string doubt = {};
 };
 
 }  // namespace kovos

@@ -46,6 +46,7 @@ struct PictureResult {
   std::vector<Cell> cells;  ///< by ground truth, then prediction
   std::map<std::string, std::vector<std::int64_t>> more;
   std::optional<std::string> unreadable;
+  std::string doubt;  ///< why its labels may not be right; empty where nothing says so
 
   bool operator==(PictureResult const&) const = default;
 };
@@ -109,6 +110,7 @@ inline std::string to_line(PictureResult const& picture) {
     cells.push_back(cell.pixels);
   }
   for (auto const& [name, counts] : picture.more) json["more"][name] = counts;
+  if (!picture.doubt.empty()) json["doubt"] = picture.doubt;
   return detail::one_line(json);
 }
 
@@ -149,6 +151,7 @@ class PartialParser {
       picture.unreadable = text(*reason, line_number);
       return picture;
     }
+    if (auto const doubt = json.find("doubt"); doubt != json.end()) picture.doubt = text(*doubt, line_number);
     auto const cells = json.find("cells");
     require<DataError>(cells != json.end() && cells->is_array() && cells->size() % 3 == 0, at(line_number),
                        "expected a list of cells, three numbers each");
@@ -273,8 +276,9 @@ class JoinedResults {
     auto const [place, is_new] = pictures_.try_emplace(picture.index, picture);
     if (is_new || picture.unreadable) return;
     auto& known = place->second;
-    require<DataError>(known.unreadable || known == picture, source, " has another result for picture ", picture.index,
-                       " (", detail::in_quotes(picture.name), ") than was found before: pictures, labels or weights ",
+    bool const same = known.cells == picture.cells && known.more == picture.more;
+    require<DataError>(known.unreadable || same, source, " has another result for picture ", picture.index, " (",
+                       detail::in_quotes(picture.name), ") than was found before: pictures, labels or weights ",
                        "changed between the runs, or the machines compute differently; begin again in an empty folder");
     if (known.unreadable) known = std::move(picture);
   }

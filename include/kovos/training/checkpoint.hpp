@@ -105,10 +105,13 @@ std::size_t restore_training(Context<Exec> const& context, NamedTensors const& f
       ": this file holds no training state to resume from; give it as \"initial\" to start from its "
       "weights");
   auto const stored = nlohmann::json::parse(text->second, nullptr, false);
+  // A setting that the run did not have yet is what it would have been without it: its default.
+  auto settings = stored.is_object() ? TrainingConfig{}.to_json() : nlohmann::ordered_json::object();
+  if (stored.is_object()) settings.update(nlohmann::ordered_json(stored));
   auto const wanted = config.to_json();
   for (auto const& [key, value] : wanted.items()) {
     if (may_change_on_resume(key)) continue;
-    auto const before = stored.is_object() && stored.contains(key) ? stored.at(key).dump() : std::string("nothing");
+    auto const before = settings.contains(key) ? settings.at(key).dump() : std::string("nothing");
     require<CheckpointError>(before == value.dump(), file.source, ": the run that wrote this checkpoint had ",
                              detail::in_quotes(key), " = ", before, ", this one has ", value.dump(),
                              "; resume with its settings, or start a new run with it as \"initial\"");

@@ -28,6 +28,8 @@ struct TrainingConfig {
   std::string layout = "automatic";       ///< of a folder: as name_of(FolderLayout)
   std::string fine_tuning = "attention";  ///< frozen, attention, prompt, full
   std::string precision = "fp32";         ///< how the image encoder's matrices are stored: fp32, bf16
+  std::string bit_depth = "saturate";     ///< how pictures of 16 bits become 8: saturate (as Pillow), scale
+  std::string orientation = "apply";      ///< the orientation that pictures state: apply, ignore
   std::string unreadable = "stop";        ///< what happens to files that cannot be read: stop, skip
   std::string class_template = "A photo of a {} in the scene";
   std::size_t steps = 80000;
@@ -64,6 +66,8 @@ struct TrainingConfig {
     f("layout", c.layout);
     f("fine_tuning", c.fine_tuning);
     f("precision", c.precision);
+    f("bit_depth", c.bit_depth);
+    f("orientation", c.orientation);
     f("unreadable", c.unreadable);
     f("class_template", c.class_template);
     f("steps", c.steps);
@@ -160,6 +164,8 @@ inline void TrainingConfig::check(std::string const& source) const {
   one_of("layout", layout, {"automatic", "plain", "from_one", "ade20k", "coco_stuff"});
   one_of("fine_tuning", fine_tuning, {"frozen", "attention", "prompt", "full"});
   one_of("precision", precision, {"fp32", "bf16"});
+  one_of("bit_depth", bit_depth, {"saturate", "scale"});
+  one_of("orientation", orientation, {"apply", "ignore"});
   one_of("unreadable", unreadable, {"stop", "skip"});
   auto const positive = [&](char const* key, auto value) {
     require<ConfigError>(value > 0, source, ": ", detail::in_quotes(key), " must be positive, got ", value);
