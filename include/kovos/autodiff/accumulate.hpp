@@ -58,20 +58,21 @@ void add_column_sums(Context<Exec> const& context, float const* x, std::size_t r
   auto* const to = parts.data();
   std::size_t const run = (rows + count - 1) / count;
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    for_each_task(context, "kovos::add_column_sums", workers(context, rows * c < 32768 ? 1 : count), count,
-                  [&](std::size_t part, std::size_t) {
-                    std::fill_n(to + part * c, c, 0.0f);
-                    std::size_t const first = std::min(rows, part * run), last = std::min(rows, first + run);
-                    if (stride == c) kernels.channel_sums(x + first * c, last - first, c, to + part * c);
-                    else
-                      for (std::size_t i = first; i < last; ++i)
-                        kernels.channel_sums(x + i * stride, 1, c, to + part * c);
-                  });
-    add_parts(context, to, count, c, sums);
-    return;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      for_each_task(context, "kovos::add_column_sums", workers(context, rows * c < 32768 ? 1 : count), count,
+                    [&](std::size_t part, std::size_t) {
+                      std::fill_n(to + part * c, c, 0.0f);
+                      std::size_t const first = std::min(rows, part * run), last = std::min(rows, first + run);
+                      if (stride == c) kernels.channel_sums(x + first * c, last - first, c, to + part * c);
+                      else
+                        for (std::size_t i = first; i < last; ++i)
+                          kernels.channel_sums(x + i * stride, 1, c, to + part * c);
+                    });
+      add_parts(context, to, count, c, sums);
+      return;
+    }
 #endif
   for_each_index(
       context, "kovos::add_column_sums", count * c, KOKKOS_LAMBDA(std::size_t index) {
@@ -95,16 +96,17 @@ void add_periodic_sums(Context<Exec> const& context, float const* x, std::size_t
   }
   std::size_t const cycle = divisor * period;
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    for_each_task(context, "kovos::add_periodic_sums", workers(context, period), period,
-                  [&](std::size_t r, std::size_t) {
-                    for (std::size_t first = r * divisor; first < rows; first += cycle)
-                      for (std::size_t i = first; i < std::min(rows, first + divisor); ++i)
-                        kernels.channel_sums(x + i * stride, 1, c, sums + r * sums_stride);
-                  });
-    return;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      for_each_task(context, "kovos::add_periodic_sums", workers(context, period), period,
+                    [&](std::size_t r, std::size_t) {
+                      for (std::size_t first = r * divisor; first < rows; first += cycle)
+                        for (std::size_t i = first; i < std::min(rows, first + divisor); ++i)
+                          kernels.channel_sums(x + i * stride, 1, c, sums + r * sums_stride);
+                    });
+      return;
+    }
 #endif
   for_each_index(
       context, "kovos::add_periodic_sums", period * c, KOKKOS_LAMBDA(std::size_t index) {

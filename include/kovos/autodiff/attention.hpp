@@ -193,21 +193,22 @@ void attention_gradient(Context<Exec> const& context, float const* q, float cons
                         float* dq, float* dk, float* dv, std::size_t batch, std::size_t queries, std::size_t keys,
                         std::size_t heads, std::size_t head_dim, float scale, bool causal) {
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    std::size_t const width = heads * head_dim, tasks = batch * heads, threads = workers(context, tasks);
-    auto const scratch =
-        context.template tensor<float>(threads, attention_gradient_scratch(kernels, queries, keys, head_dim));
-    for_each_task(context, "kovos::attention_gradient", threads, tasks, [&](std::size_t task, std::size_t worker) {
-      std::size_t const from_q = task / heads * queries * width + task % heads * head_dim;
-      std::size_t const from_k = task / heads * keys * width + task % heads * head_dim;
-      attention_gradient(kernels, HostAttentionGradient{
-                                      q + from_q, k + from_k, v + from_k, dy + from_q, dq ? dq + from_q : nullptr,
-                                      dk ? dk + from_k : nullptr, dv ? dv + from_k : nullptr, width, queries, keys,
-                                      head_dim, scale, causal, nullptr, scratch.data() + worker * scratch.extent(1)});
-    });
-    return;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      std::size_t const width = heads * head_dim, tasks = batch * heads, threads = workers(context, tasks);
+      auto const scratch =
+          context.template tensor<float>(threads, attention_gradient_scratch(kernels, queries, keys, head_dim));
+      for_each_task(context, "kovos::attention_gradient", threads, tasks, [&](std::size_t task, std::size_t worker) {
+        std::size_t const from_q = task / heads * queries * width + task % heads * head_dim;
+        std::size_t const from_k = task / heads * keys * width + task % heads * head_dim;
+        attention_gradient(kernels, HostAttentionGradient{
+                                        q + from_q, k + from_k, v + from_k, dy + from_q, dq ? dq + from_q : nullptr,
+                                        dk ? dk + from_k : nullptr, dv ? dv + from_k : nullptr, width, queries, keys,
+                                        head_dim, scale, causal, nullptr, scratch.data() + worker * scratch.extent(1)});
+      });
+      return;
+    }
 #endif
   attention_gradient_portable(context, q, k, v, dy, dq, dk, dv, batch, queries, keys, heads, head_dim, scale, causal,
                               nullptr, 1);
@@ -238,43 +239,45 @@ void window_attention_gradient(Context<Exec> const& context,
   float const scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   auto const regions = window_regions(context, height, width, window, shift);
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    std::size_t const tasks = n * windows, threads = workers(context, tasks), gathered = length * depth;
-    auto const scratch = context.template tensor<float>(
-        threads, 7 * gathered + attention_gradient_scratch(kernels, length, length, head_dim));
-    for_each_task(
-        context, "kovos::window_attention_gradient", threads, tasks, [&](std::size_t task, std::size_t worker) {
-          std::size_t const w = task % windows;
-          float* const buffer = scratch.data() + worker * scratch.extent(1);
-          float const* const sources[4] = {q.data(), k.data(), v.data(), dy};
-          float* const targets[3] = {dq, dk, dv};
-          auto const pixel = [&](std::size_t position) {
-            return (task / windows * height * width + window_pixel(w, position, height, width, window, shift)) * depth;
-          };
-          for (std::size_t i = 0; i < length; ++i)
-            for (std::size_t s = 0; s < 4; ++s)
-              std::copy_n(sources[s] + pixel(i), depth, buffer + s * gathered + i * depth);
-          std::fill_n(buffer + 4 * gathered, 3 * gathered, 0.0f);
-          for (std::size_t h = 0; h < heads; ++h) {
-            float* const at = buffer + h * head_dim;
-            attention_gradient(
-                kernels,
-                HostAttentionGradient{at, at + gathered, at + 2 * gathered, at + 3 * gathered,
-                                      dq ? at + 4 * gathered : nullptr, dk ? at + 5 * gathered : nullptr,
-                                      dv ? at + 6 * gathered : nullptr, depth, length, length, head_dim, scale, false,
-                                      shift ? regions.data() + w * length : nullptr, buffer + 7 * gathered});
-          }
-          for (std::size_t s = 0; s < 3; ++s)
-            if (targets[s])
-              for (std::size_t i = 0; i < length; ++i) {
-                float* const to = targets[s] + pixel(i);
-                float const* const from = buffer + (4 + s) * gathered + i * depth;
-                for (std::size_t d = 0; d < depth; ++d) to[d] += from[d];
-              }
-        });
-    return;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      std::size_t const tasks = n * windows, threads = workers(context, tasks), gathered = length * depth;
+      auto const scratch = context.template tensor<float>(
+          threads, 7 * gathered + attention_gradient_scratch(kernels, length, length, head_dim));
+      for_each_task(
+          context, "kovos::window_attention_gradient", threads, tasks, [&](std::size_t task, std::size_t worker) {
+            std::size_t const w = task % windows;
+            float* const buffer = scratch.data() + worker * scratch.extent(1);
+            float const* const sources[4] = {q.data(), k.data(), v.data(), dy};
+            float* const targets[3] = {dq, dk, dv};
+            auto const pixel = [&](std::size_t position) {
+              return (task / windows * height * width + window_pixel(w, position, height, width, window, shift)) *
+                     depth;
+            };
+            for (std::size_t i = 0; i < length; ++i)
+              for (std::size_t s = 0; s < 4; ++s)
+                std::copy_n(sources[s] + pixel(i), depth, buffer + s * gathered + i * depth);
+            std::fill_n(buffer + 4 * gathered, 3 * gathered, 0.0f);
+            for (std::size_t h = 0; h < heads; ++h) {
+              float* const at = buffer + h * head_dim;
+              attention_gradient(
+                  kernels,
+                  HostAttentionGradient{at, at + gathered, at + 2 * gathered, at + 3 * gathered,
+                                        dq ? at + 4 * gathered : nullptr, dk ? at + 5 * gathered : nullptr,
+                                        dv ? at + 6 * gathered : nullptr, depth, length, length, head_dim, scale, false,
+                                        shift ? regions.data() + w * length : nullptr, buffer + 7 * gathered});
+            }
+            for (std::size_t s = 0; s < 3; ++s)
+              if (targets[s])
+                for (std::size_t i = 0; i < length; ++i) {
+                  float* const to = targets[s] + pixel(i);
+                  float const* const from = buffer + (4 + s) * gathered + i * depth;
+                  for (std::size_t d = 0; d < depth; ++d) to[d] += from[d];
+                }
+          });
+      return;
+    }
 #endif
   auto const qw = window_partition(context, q, window, shift), kw = window_partition(context, k, window, shift),
              vw = window_partition(context, v, window, shift),

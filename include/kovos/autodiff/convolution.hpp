@@ -66,75 +66,77 @@ void convolution_weight_gradient(Context<Exec> const& context, ConvolutionShape 
                                  float const* dy, float* dw) {
   std::size_t const taps = s.kh * s.kw, depth = taps * s.c, pixels = s.n * s.out_h * s.out_w;
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    // Each part sums up a run of pixels, a few at a time, as the product dy^T [out_c, pixels] patches [pixels, depth].
-    std::size_t const step = 192, width = kernels.columns, panels = (depth + width - 1) / width;
-    std::size_t const count = std::clamp<std::size_t>(pixels / 1024, 1, 16);
-    std::size_t const run = ((pixels + count - 1) / count + step - 1) / step * step;
-    auto const parts = context.template tensor<float>(count, s.out_c * depth);
-    std::size_t const threads = workers(context, count);
-    auto const scratch = context.template tensor<float>(threads, panels * width * step + s.out_c * (step + 16));
-    for_each_task(
-        context, "kovos::convolution_weight_gradient", threads, count, [&](std::size_t part, std::size_t worker) {
-          float* const packed = scratch.data() + worker * scratch.extent(1);
-          float* const flipped = packed + panels * width * step;
-          float* const sums = parts.data() + part * s.out_c * depth;
-          std::fill_n(sums, s.out_c * depth, 0.0f);
-          for (std::size_t first = part * run; first < std::min(pixels, (part + 1) * run); first += step) {
-            std::size_t const rows = std::min(step, std::min(pixels, (part + 1) * run) - first);
-            for (std::size_t k = 0; k < rows; ++k) {
-              std::size_t const pixel = first + k;
-              std::size_t const left = pixel % s.out_w * s.stride, top = pixel / s.out_w % s.out_h * s.stride;
-              std::size_t const sample = pixel / s.out_w / s.out_h;
-              for (std::size_t o = 0; o < s.out_c; ++o) flipped[o * (step + 16) + k] = dy[pixel * s.out_c + o];
-              std::size_t column = 0;
-              for (std::size_t tap = 0; tap < taps; ++tap) {
-                std::size_t const sy = top + tap / s.kw, sx = left + tap % s.kw;  // in the padded map
-                bool const inside =
-                    sy >= s.padding && sy < s.height + s.padding && sx >= s.padding && sx < s.width + s.padding;
-                float const* from =
-                    inside ? x + ((sample * s.height + sy - s.padding) * s.width + sx - s.padding) * s.c : nullptr;
-                for (std::size_t left_over = s.c; left_over > 0;) {
-                  std::size_t const within = column % width, length = std::min(left_over, width - within);
-                  float* const to = packed + (column / width * rows + k) * width + within;
-                  if (inside) {
-                    std::copy_n(from, length, to);
-                    from += length;
-                  } else {
-                    std::fill_n(to, length, 0.0f);
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      // Each part sums up a run of pixels, a few at a time, as the product dy^T [out_c, pixels] patches [pixels,
+      // depth].
+      std::size_t const step = 192, width = kernels.columns, panels = (depth + width - 1) / width;
+      std::size_t const count = std::clamp<std::size_t>(pixels / 1024, 1, 16);
+      std::size_t const run = ((pixels + count - 1) / count + step - 1) / step * step;
+      auto const parts = context.template tensor<float>(count, s.out_c * depth);
+      std::size_t const threads = workers(context, count);
+      auto const scratch = context.template tensor<float>(threads, panels * width * step + s.out_c * (step + 16));
+      for_each_task(
+          context, "kovos::convolution_weight_gradient", threads, count, [&](std::size_t part, std::size_t worker) {
+            float* const packed = scratch.data() + worker * scratch.extent(1);
+            float* const flipped = packed + panels * width * step;
+            float* const sums = parts.data() + part * s.out_c * depth;
+            std::fill_n(sums, s.out_c * depth, 0.0f);
+            for (std::size_t first = part * run; first < std::min(pixels, (part + 1) * run); first += step) {
+              std::size_t const rows = std::min(step, std::min(pixels, (part + 1) * run) - first);
+              for (std::size_t k = 0; k < rows; ++k) {
+                std::size_t const pixel = first + k;
+                std::size_t const left = pixel % s.out_w * s.stride, top = pixel / s.out_w % s.out_h * s.stride;
+                std::size_t const sample = pixel / s.out_w / s.out_h;
+                for (std::size_t o = 0; o < s.out_c; ++o) flipped[o * (step + 16) + k] = dy[pixel * s.out_c + o];
+                std::size_t column = 0;
+                for (std::size_t tap = 0; tap < taps; ++tap) {
+                  std::size_t const sy = top + tap / s.kw, sx = left + tap % s.kw;  // in the padded map
+                  bool const inside =
+                      sy >= s.padding && sy < s.height + s.padding && sx >= s.padding && sx < s.width + s.padding;
+                  float const* from =
+                      inside ? x + ((sample * s.height + sy - s.padding) * s.width + sx - s.padding) * s.c : nullptr;
+                  for (std::size_t left_over = s.c; left_over > 0;) {
+                    std::size_t const within = column % width, length = std::min(left_over, width - within);
+                    float* const to = packed + (column / width * rows + k) * width + within;
+                    if (inside) {
+                      std::copy_n(from, length, to);
+                      from += length;
+                    } else {
+                      std::fill_n(to, length, 0.0f);
+                    }
+                    column += length;
+                    left_over -= length;
                   }
-                  column += length;
-                  left_over -= length;
                 }
+                for (; column < panels * width; ++column)
+                  packed[(column / width * rows + k) * width + column % width] = 0;
               }
-              for (; column < panels * width; ++column)
-                packed[(column / width * rows + k) * width + column % width] = 0;
+              HostGemmBlock g;
+              g.a = flipped;
+              g.a_stride = step + 16;
+              g.segment_length = rows;
+              g.rows = s.out_c;
+              g.packed_b = packed;
+              g.columns = depth;
+              g.c = sums;
+              g.c_stride = depth;
+              g.epilogue.residual = sums;
+              g.epilogue.residual_stride = depth;
+              kernels.gemm(g);
             }
-            HostGemmBlock g;
-            g.a = flipped;
-            g.a_stride = step + 16;
-            g.segment_length = rows;
-            g.rows = s.out_c;
-            g.packed_b = packed;
-            g.columns = depth;
-            g.c = sums;
-            g.c_stride = depth;
-            g.epilogue.residual = sums;
-            g.epilogue.residual_stride = depth;
-            kernels.gemm(g);
-          }
-        });
-    for_each_index(context, "kovos::convolution_weight_gradient sum", s.out_c * depth, [&](std::size_t index) {
-      std::size_t const tap = index % taps, i = index / taps % s.c, o = index / taps / s.c;
-      float sum = 0;
-      for (std::size_t part = 0; part < count; ++part)
-        sum += parts.data()[part * s.out_c * depth + o * depth + tap * s.c + i];
-      dw[index] += sum;
-    });
-    context.fence();
-    return;
-  }
+          });
+      for_each_index(context, "kovos::convolution_weight_gradient sum", s.out_c * depth, [&](std::size_t index) {
+        std::size_t const tap = index % taps, i = index / taps % s.c, o = index / taps / s.c;
+        float sum = 0;
+        for (std::size_t part = 0; part < count; ++part)
+          sum += parts.data()[part * s.out_c * depth + o * depth + tap * s.c + i];
+        dw[index] += sum;
+      });
+      context.fence();
+      return;
+    }
 #endif
   for_each_index(
       context, "kovos::convolution_weight_gradient", s.out_c * depth, KOKKOS_LAMBDA(std::size_t index) {

@@ -42,16 +42,17 @@ template <class Exec>
 void activation_gradient(Context<Exec> const& context, float const* z, float const* dy, std::size_t rows,
                          std::size_t columns, std::size_t dy_stride, Activation activation, float* dz) {
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    std::size_t const chunk = std::max<std::size_t>(1, 16384 / columns), tasks = (rows + chunk - 1) / chunk;
-    for_each_task(
-        context, "kovos::activation_gradient", workers(context, tasks), tasks, [&](std::size_t task, std::size_t) {
-          for (std::size_t i = task * chunk; i < std::min(rows, (task + 1) * chunk); ++i)
-            kernels.activation_gradient(z + i * columns, dy + i * dy_stride, dz + i * columns, columns, activation);
-        });
-    return;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      std::size_t const chunk = std::max<std::size_t>(1, 16384 / columns), tasks = (rows + chunk - 1) / chunk;
+      for_each_task(
+          context, "kovos::activation_gradient", workers(context, tasks), tasks, [&](std::size_t task, std::size_t) {
+            for (std::size_t i = task * chunk; i < std::min(rows, (task + 1) * chunk); ++i)
+              kernels.activation_gradient(z + i * columns, dy + i * dy_stride, dz + i * columns, columns, activation);
+          });
+      return;
+    }
 #endif
   for_each_index(
       context, "kovos::activation_gradient", rows * columns, KOKKOS_LAMBDA(std::size_t index) {
@@ -65,21 +66,23 @@ template <class Exec>
 void activate_into(Context<Exec> const& context, float const* z, Matrix<float> const& c, Activation activation,
                    Matrix<float const> const& residual) {
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context) && residual.data != c.data) {  // rows are activated where they end up
-    auto const& kernels = best_host_kernels();
-    std::size_t const chunk = std::max<std::size_t>(1, 16384 / c.columns), tasks = (c.rows + chunk - 1) / chunk;
-    for_each_task(context, "kovos::activate_into", workers(context, tasks), tasks, [&](std::size_t task, std::size_t) {
-      for (std::size_t i = task * chunk; i < std::min(c.rows, (task + 1) * chunk); ++i) {
-        float* const row = c.data + i * c.row_stride;
-        std::copy_n(z + i * c.columns, c.columns, row);
-        kernels.activate(row, c.columns, activation);
-        if (residual.data)
-          for (std::size_t j = 0; j < c.columns; ++j)
-            row[j] += residual.data[i * residual.row_stride + j * residual.column_stride];
-      }
-    });
-    return;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context) && residual.data != c.data) {  // rows are activated where they end up
+      auto const& kernels = best_host_kernels();
+      std::size_t const chunk = std::max<std::size_t>(1, 16384 / c.columns), tasks = (c.rows + chunk - 1) / chunk;
+      for_each_task(context, "kovos::activate_into", workers(context, tasks), tasks,
+                    [&](std::size_t task, std::size_t) {
+                      for (std::size_t i = task * chunk; i < std::min(c.rows, (task + 1) * chunk); ++i) {
+                        float* const row = c.data + i * c.row_stride;
+                        std::copy_n(z + i * c.columns, c.columns, row);
+                        kernels.activate(row, c.columns, activation);
+                        if (residual.data)
+                          for (std::size_t j = 0; j < c.columns; ++j)
+                            row[j] += residual.data[i * residual.row_stride + j * residual.column_stride];
+                      }
+                    });
+      return;
+    }
 #endif
   for_each_index(
       context, "kovos::activate_into", c.rows * c.columns, KOKKOS_LAMBDA(std::size_t index) {

@@ -35,89 +35,90 @@ void linear_attention_gradient(Context<Exec> const& context, LeadingAxisGradient
   std::size_t const width = t.heads * t.head_dim, d2 = t.head_dim * t.head_dim;
   constexpr float epsilon = 1e-6f;
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    std::size_t const threads = workers(context, t.positions), dim = t.head_dim;
-    std::size_t const size = 2 * t.heads * d2 + d2 + 5 * width;
-    auto const scratch = context.template tensor<float>(threads, size);
-    for_each_task(
-        context, "kovos::linear_attention_gradient", threads, t.positions, [&](std::size_t p, std::size_t worker) {
-          float* const m = scratch.data() + worker * size;  // [heads, dim, dim]
-          float* const dm = m + t.heads * d2;
-          float* const flipped = dm + t.heads * d2;  // [dim, dim]
-          float* const z = flipped + d2;
-          float* const dz = z + width;
-          float* const phi = dz + width;
-          float* const g = phi + width;
-          float* const row = g + width;
-          std::fill_n(m, 2 * t.heads * d2, 0.0f);
-          std::fill_n(z, 2 * width, 0.0f);
-          auto const at = [&](std::size_t s) { return (s * t.positions + p) * width; };
-          auto const features = [&](float const* x, float count) {
-            std::copy_n(x, width, phi);
-            kernels.elu_plus_one(phi, width);
-            if (count != 1)
-              for (std::size_t i = 0; i < width; ++i) phi[i] *= count;
-          };
-          auto const sum_up = [&](float const* key, float const* value, float count) {
-            features(key, count);
-            for (std::size_t i = 0; i < width; ++i) z[i] += phi[i];
-            for (std::size_t h = 0; h < t.heads; ++h)
-              kernels.outer_product(m + h * d2, phi + h * dim, value + h * dim, dim, dim);
-          };
-          for (std::size_t s = 0; s < t.length; ++s) sum_up(t.k + at(s), t.v + at(s), 1);
-          if (t.repeats > 0) sum_up(t.padding_key, t.padding_value, t.repeats);
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      std::size_t const threads = workers(context, t.positions), dim = t.head_dim;
+      std::size_t const size = 2 * t.heads * d2 + d2 + 5 * width;
+      auto const scratch = context.template tensor<float>(threads, size);
+      for_each_task(
+          context, "kovos::linear_attention_gradient", threads, t.positions, [&](std::size_t p, std::size_t worker) {
+            float* const m = scratch.data() + worker * size;  // [heads, dim, dim]
+            float* const dm = m + t.heads * d2;
+            float* const flipped = dm + t.heads * d2;  // [dim, dim]
+            float* const z = flipped + d2;
+            float* const dz = z + width;
+            float* const phi = dz + width;
+            float* const g = phi + width;
+            float* const row = g + width;
+            std::fill_n(m, 2 * t.heads * d2, 0.0f);
+            std::fill_n(z, 2 * width, 0.0f);
+            auto const at = [&](std::size_t s) { return (s * t.positions + p) * width; };
+            auto const features = [&](float const* x, float count) {
+              std::copy_n(x, width, phi);
+              kernels.elu_plus_one(phi, width);
+              if (count != 1)
+                for (std::size_t i = 0; i < width; ++i) phi[i] *= count;
+            };
+            auto const sum_up = [&](float const* key, float const* value, float count) {
+              features(key, count);
+              for (std::size_t i = 0; i < width; ++i) z[i] += phi[i];
+              for (std::size_t h = 0; h < t.heads; ++h)
+                kernels.outer_product(m + h * d2, phi + h * dim, value + h * dim, dim, dim);
+            };
+            for (std::size_t s = 0; s < t.length; ++s) sum_up(t.k + at(s), t.v + at(s), 1);
+            if (t.repeats > 0) sum_up(t.padding_key, t.padding_value, t.repeats);
 
-          for (std::size_t h = 0; h < t.heads; ++h) {
-            for (std::size_t i = 0; i < dim; ++i)
-              for (std::size_t j = 0; j < dim; ++j) flipped[j * dim + i] = m[h * d2 + i * dim + j];
-            for (std::size_t s = 0; s < t.length; ++s) {
-              float const* const query = t.q + at(s) + h * dim;
-              float* const f = phi + h * dim;
-              std::copy_n(query, dim, f);
-              kernels.elu_plus_one(f, dim);
-              float denominator = epsilon;
-              for (std::size_t i = 0; i < dim; ++i) denominator += f[i] * z[h * dim + i];
-              float const inverse = 1 / denominator;
-              kernels.row_times_matrix(row, f, m + h * d2, dim, dim, inverse);  // the output
-              float along = 0;
-              for (std::size_t i = 0; i < dim; ++i) {
-                g[i] = t.dy[at(s) + h * dim + i] * inverse;
-                along += g[i] * row[i];
-              }
-              kernels.outer_product(dm + h * d2, f, g, dim, dim);
-              for (std::size_t i = 0; i < dim; ++i) dz[h * dim + i] -= f[i] * along;
-              if (!t.dq) continue;
-              kernels.row_times_matrix(row, g, flipped, dim, dim, 1);
-              // phi is the exponential or x + 1, so its slope is the feature itself or 1.
-              for (std::size_t i = 0; i < dim; ++i)
-                t.dq[at(s) + h * dim + i] += (row[i] - z[h * dim + i] * along) * (query[i] > 0 ? 1.0f : f[i]);
-            }
-          }
-          auto const spread = [&](float const* key, float const* value, float count, float* dk, float* dv) {
-            features(key, count);
             for (std::size_t h = 0; h < t.heads; ++h) {
-              if (dv) {
-                kernels.row_times_matrix(row, phi + h * dim, dm + h * d2, dim, dim, 1);
-                for (std::size_t i = 0; i < dim; ++i) dv[h * dim + i] += row[i];
-              }
-              if (!dk) continue;
-              for (std::size_t i = 0; i < dim; ++i) {
-                float sum = dz[h * dim + i];
-                float const* const line = dm + h * d2 + i * dim;
-                for (std::size_t j = 0; j < dim; ++j) sum += line[j] * value[h * dim + j];
-                dk[h * dim + i] += sum * (key[h * dim + i] > 0 ? count : phi[h * dim + i]);
+              for (std::size_t i = 0; i < dim; ++i)
+                for (std::size_t j = 0; j < dim; ++j) flipped[j * dim + i] = m[h * d2 + i * dim + j];
+              for (std::size_t s = 0; s < t.length; ++s) {
+                float const* const query = t.q + at(s) + h * dim;
+                float* const f = phi + h * dim;
+                std::copy_n(query, dim, f);
+                kernels.elu_plus_one(f, dim);
+                float denominator = epsilon;
+                for (std::size_t i = 0; i < dim; ++i) denominator += f[i] * z[h * dim + i];
+                float const inverse = 1 / denominator;
+                kernels.row_times_matrix(row, f, m + h * d2, dim, dim, inverse);  // the output
+                float along = 0;
+                for (std::size_t i = 0; i < dim; ++i) {
+                  g[i] = t.dy[at(s) + h * dim + i] * inverse;
+                  along += g[i] * row[i];
+                }
+                kernels.outer_product(dm + h * d2, f, g, dim, dim);
+                for (std::size_t i = 0; i < dim; ++i) dz[h * dim + i] -= f[i] * along;
+                if (!t.dq) continue;
+                kernels.row_times_matrix(row, g, flipped, dim, dim, 1);
+                // phi is the exponential or x + 1, so its slope is the feature itself or 1.
+                for (std::size_t i = 0; i < dim; ++i)
+                  t.dq[at(s) + h * dim + i] += (row[i] - z[h * dim + i] * along) * (query[i] > 0 ? 1.0f : f[i]);
               }
             }
-          };
-          for (std::size_t s = 0; s < t.length; ++s)
-            spread(t.k + at(s), t.v + at(s), 1, t.dk ? t.dk + at(s) : nullptr, t.dv ? t.dv + at(s) : nullptr);
-          if (t.padding_dk || t.padding_dv)
-            spread(t.padding_key, t.padding_value, t.repeats, t.padding_dk ? t.padding_dk + p * width : nullptr,
-                   t.padding_dv ? t.padding_dv + p * width : nullptr);
-        });
-    return;
-  }
+            auto const spread = [&](float const* key, float const* value, float count, float* dk, float* dv) {
+              features(key, count);
+              for (std::size_t h = 0; h < t.heads; ++h) {
+                if (dv) {
+                  kernels.row_times_matrix(row, phi + h * dim, dm + h * d2, dim, dim, 1);
+                  for (std::size_t i = 0; i < dim; ++i) dv[h * dim + i] += row[i];
+                }
+                if (!dk) continue;
+                for (std::size_t i = 0; i < dim; ++i) {
+                  float sum = dz[h * dim + i];
+                  float const* const line = dm + h * d2 + i * dim;
+                  for (std::size_t j = 0; j < dim; ++j) sum += line[j] * value[h * dim + j];
+                  dk[h * dim + i] += sum * (key[h * dim + i] > 0 ? count : phi[h * dim + i]);
+                }
+              }
+            };
+            for (std::size_t s = 0; s < t.length; ++s)
+              spread(t.k + at(s), t.v + at(s), 1, t.dk ? t.dk + at(s) : nullptr, t.dv ? t.dv + at(s) : nullptr);
+            if (t.padding_dk || t.padding_dv)
+              spread(t.padding_key, t.padding_value, t.repeats, t.padding_dk ? t.padding_dk + p * width : nullptr,
+                     t.padding_dv ? t.padding_dv + p * width : nullptr);
+          });
+      return;
+    }
 #endif
   auto const state = context.template tensor<float>(t.positions * t.heads, 2 * d2 + 2 * t.head_dim);
   auto* const states = state.data();

@@ -23,22 +23,23 @@ void layer_norm_gradient(Context<Exec> const& context, float const* x, float con
   auto const parts = context.template tensor<float>(2, count, c);  // of dw, then of db
   auto* const to = parts.data();
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    for_each_task(context, "kovos::layer_norm_gradient", workers(context, rows * c < 8192 ? 1 : count), count,
-                  [&](std::size_t part, std::size_t) {
-                    std::size_t const first = std::min(rows, part * run), last = std::min(rows, first + run);
-                    float* const w = to + part * c;
-                    float* const b = to + (count + part) * c;
-                    std::fill_n(w, c, 0.0f);
-                    std::fill_n(b, c, 0.0f);
-                    kernels.layer_norm_gradient(x + first * c, dy + first * c, weight, dx ? dx + first * c : nullptr, w,
-                                                b, last - first, c, epsilon);
-                  });
-    if (dw) add_parts(context, to, count, c, dw);
-    if (db) add_parts(context, to + count * c, count, c, db);
-    return;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      for_each_task(context, "kovos::layer_norm_gradient", workers(context, rows * c < 8192 ? 1 : count), count,
+                    [&](std::size_t part, std::size_t) {
+                      std::size_t const first = std::min(rows, part * run), last = std::min(rows, first + run);
+                      float* const w = to + part * c;
+                      float* const b = to + (count + part) * c;
+                      std::fill_n(w, c, 0.0f);
+                      std::fill_n(b, c, 0.0f);
+                      kernels.layer_norm_gradient(x + first * c, dy + first * c, weight, dx ? dx + first * c : nullptr,
+                                                  w, b, last - first, c, epsilon);
+                    });
+      if (dw) add_parts(context, to, count, c, dw);
+      if (db) add_parts(context, to + count * c, count, c, db);
+      return;
+    }
 #endif
   auto const statistics = context.template tensor<float>(rows, 2);
   auto* const stat = statistics.data();
@@ -92,59 +93,60 @@ void group_norm_gradient(Context<Exec> const& context, float const* x, float con
   auto const parts = context.template tensor<float>(2, n, c);  // of dw, then of db, per sample
   auto* const to = parts.data();
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const& kernels = best_host_kernels();
-    std::size_t const threads = workers(context, n);
-    auto const scratch = context.template tensor<float>(threads, 6 * c);
-    for_each_task(context, "kovos::group_norm_gradient", threads, n, [&](std::size_t sample, std::size_t worker) {
-      float const* const xs = x + sample * pixels * c;
-      float const* const ys = y + sample * pixels * c;
-      float const* const ds = dy + sample * pixels * c;
-      float* const mean = scratch.data() + worker * 6 * c;
-      float* const inverse = mean + c;
-      float* const sums = inverse + c;    // of a run
-      float* const squares = sums + c;    // of a run
-      float* const factor = squares + c;  // of x^
-      float* const offset = factor + c;
-      auto const group_means = [&](float* values, double divisor) {
-        for (std::size_t g = 0; g < groups; ++g) {
-          double sum = 0;
-          for (std::size_t i = 0; i < width; ++i) sum += static_cast<double>(values[g * width + i]);
-          std::fill_n(values + g * width, width, static_cast<float>(sum / divisor));
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const& kernels = best_host_kernels();
+      std::size_t const threads = workers(context, n);
+      auto const scratch = context.template tensor<float>(threads, 6 * c);
+      for_each_task(context, "kovos::group_norm_gradient", threads, n, [&](std::size_t sample, std::size_t worker) {
+        float const* const xs = x + sample * pixels * c;
+        float const* const ys = y + sample * pixels * c;
+        float const* const ds = dy + sample * pixels * c;
+        float* const mean = scratch.data() + worker * 6 * c;
+        float* const inverse = mean + c;
+        float* const sums = inverse + c;    // of a run
+        float* const squares = sums + c;    // of a run
+        float* const factor = squares + c;  // of x^
+        float* const offset = factor + c;
+        auto const group_means = [&](float* values, double divisor) {
+          for (std::size_t g = 0; g < groups; ++g) {
+            double sum = 0;
+            for (std::size_t i = 0; i < width; ++i) sum += static_cast<double>(values[g * width + i]);
+            std::fill_n(values + g * width, width, static_cast<float>(sum / divisor));
+          }
+        };
+        std::fill_n(mean, 2 * c, 0.0f);
+        kernels.channel_sums(xs, pixels, c, mean);
+        group_means(mean, count);
+        kernels.channel_squares(xs, pixels, c, mean, inverse);
+        group_means(inverse, count);
+        for (std::size_t i = 0; i < c; ++i) inverse[i] = 1 / std::sqrt(inverse[i] + epsilon);
+        float* const w = to + sample * c;
+        float* const b = to + (n + sample) * c;
+        std::fill_n(w, c, 0.0f);
+        std::fill_n(b, c, 0.0f);
+        kernels.group_norm_sums(xs, ys, ds, pixels, c, mean, relu, w, b);
+        for (std::size_t i = 0; i < c; ++i) w[i] *= inverse[i];
+        if (!dx) return;
+        for (std::size_t i = 0; i < c; ++i) {
+          offset[i] = b[i] * weight[i];
+          factor[i] = w[i] * weight[i];
         }
-      };
-      std::fill_n(mean, 2 * c, 0.0f);
-      kernels.channel_sums(xs, pixels, c, mean);
-      group_means(mean, count);
-      kernels.channel_squares(xs, pixels, c, mean, inverse);
-      group_means(inverse, count);
-      for (std::size_t i = 0; i < c; ++i) inverse[i] = 1 / std::sqrt(inverse[i] + epsilon);
-      float* const w = to + sample * c;
-      float* const b = to + (n + sample) * c;
-      std::fill_n(w, c, 0.0f);
-      std::fill_n(b, c, 0.0f);
-      kernels.group_norm_sums(xs, ys, ds, pixels, c, mean, relu, w, b);
-      for (std::size_t i = 0; i < c; ++i) w[i] *= inverse[i];
-      if (!dx) return;
-      for (std::size_t i = 0; i < c; ++i) {
-        offset[i] = b[i] * weight[i];
-        factor[i] = w[i] * weight[i];
-      }
-      group_means(offset, count);
-      group_means(factor, count);
-      // dx += inverse (weight dy - offset - (x - mean) inverse factor), a linear form of dy and x.
-      for (std::size_t i = 0; i < c; ++i) {
-        float const slope = inverse[i] * inverse[i] * factor[i];
-        sums[i] = inverse[i] * weight[i];
-        squares[i] = -slope;
-        offset[i] = -inverse[i] * offset[i] + mean[i] * slope;
-      }
-      kernels.group_norm_gradient(xs, ys, ds, pixels, c, sums, squares, offset, relu, dx + sample * pixels * c);
-    });
-    if (dw) add_parts(context, to, n, c, dw);
-    if (db) add_parts(context, to + n * c, n, c, db);
-    return;
-  }
+        group_means(offset, count);
+        group_means(factor, count);
+        // dx += inverse (weight dy - offset - (x - mean) inverse factor), a linear form of dy and x.
+        for (std::size_t i = 0; i < c; ++i) {
+          float const slope = inverse[i] * inverse[i] * factor[i];
+          sums[i] = inverse[i] * weight[i];
+          squares[i] = -slope;
+          offset[i] = -inverse[i] * offset[i] + mean[i] * slope;
+        }
+        kernels.group_norm_gradient(xs, ys, ds, pixels, c, sums, squares, offset, relu, dx + sample * pixels * c);
+      });
+      if (dw) add_parts(context, to, n, c, dw);
+      if (db) add_parts(context, to + n * c, n, c, db);
+      return;
+    }
 #endif
   for_each_index(
       context, "kovos::group_norm_gradient", n * groups, KOKKOS_LAMBDA(std::size_t index) {

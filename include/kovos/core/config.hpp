@@ -3,8 +3,10 @@
 
 // The only header that asks about compiler and architecture.
 
-#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__HIPCC__) && !defined(__SYCL_DEVICE_ONLY__)
-/// The host engine is written with the vector extension of g++ and clang.
+#if defined(__GNUC__) && !defined(__HIPCC__) && !defined(__SYCL_DEVICE_ONLY__) && \
+    (!defined(__CUDACC__) || (defined(__NVCC__) && !defined(__clang__)))
+/// The host engine is written with the vector extension of g++ and clang. nvcc hands it on to g++ as it stands; whether
+/// it does so to clang nobody has tried.
 #define KOVOS_HOST_ENGINE 1
 #endif
 

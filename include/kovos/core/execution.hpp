@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "kovos/core/config.hpp"
+#include "kovos/core/error.hpp"
 #include "kovos/core/packed_operands.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/core/workspace.hpp"
@@ -55,6 +57,15 @@ template <class Exec>
 inline constexpr bool is_host_execution =
     bool(Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename Exec::memory_space>::accessible);
 
+/// Whether this build has the host engine for the execution space.
+template <class Exec>
+inline constexpr bool has_host_engine =
+#ifdef KOVOS_HOST_ENGINE
+    is_host_execution<Exec>;
+#else
+    false;
+#endif
+
 /// Where and how kernels run: an execution space instance, the memory for intermediates and the engine.
 /// Copies share the workspace. One context may be used by one thread at a time.
 template <class Exec = Kokkos::DefaultExecutionSpace>
@@ -65,13 +76,18 @@ class Context {
   /// Layers may overwrite what earlier steps have read: nothing is kept for a backward pass.
   static constexpr bool in_place = true;
 
+  /// Throws ConfigError if Engine::host is asked for and is not there.
   explicit(false)
       Context(Exec exec = Exec(), Engine engine = Engine::automatic, MatmulPrecision precision = MatmulPrecision::fp32)
       : exec_(std::move(exec)),
         workspace_(std::make_shared<Workspace<memory_space>>()),
         packed_(std::make_shared<PackedOperands<memory_space>>()),
         engine_(engine),
-        precision_(precision) {}
+        precision_(precision) {
+    require<ConfigError>(engine != Engine::host || has_host_engine<Exec>,
+                         "[Context] Engine::host needs a host execution space and g++ or "
+                         "clang; use Engine::automatic or Engine::portable");
+  }
 
   /// This context for one of several pieces of work that run side by side, each on the one thread that calls its
   /// kernels and in memory of its own. For host execution only; what it computes does not differ.

@@ -36,7 +36,7 @@ template <class Exec, class T, class Shape>
 void activate(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory_space> const& x,
               Activation activation) {
 #ifdef KOVOS_HOST_ENGINE
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float> && is_host_execution<Exec>)
     if (detail::uses_host_engine(context)) {
       std::size_t const chunk = 16384;
       std::size_t const tasks = (x.size() + chunk - 1) / chunk;

@@ -115,31 +115,32 @@ auto run_attention(char const* where, Context<Exec> const& context,
   auto o = context.template tensor<float>(batch, queries, width);
   if (o.size() == 0) return o;
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    HostAttentionKernel const kernel(context);
-    std::size_t const tasks = batch * heads;
-    std::size_t const threads = workers(context, tasks);
-    auto const scratch = context.template tensor<float>(threads, kernel.scratch(keys, head_dim));
-    for_each_task(context, "kovos::attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
-      std::size_t const n = task / heads;
-      std::size_t const offset = task % heads * head_dim;
-      HostAttention t;
-      t.q = q.data() + n * queries * width + offset;
-      t.k = k.data() + n * keys * width + offset;
-      t.v = v.data() + n * keys * width + offset;
-      t.o = o.data() + n * queries * width + offset;
-      t.q_stride = t.k_stride = t.v_stride = t.o_stride = width;
-      t.queries = queries;
-      t.keys = keys;
-      t.head_dim = head_dim;
-      t.scale = scale;
-      t.causal = causal;
-      if (options.regions) t.region = options.regions + n % options.region_period * keys;
-      t.scratch = scratch.data() + worker * scratch.extent(1);
-      kernel.run(t);
-    });
-    return o;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      HostAttentionKernel const kernel(context);
+      std::size_t const tasks = batch * heads;
+      std::size_t const threads = workers(context, tasks);
+      auto const scratch = context.template tensor<float>(threads, kernel.scratch(keys, head_dim));
+      for_each_task(context, "kovos::attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
+        std::size_t const n = task / heads;
+        std::size_t const offset = task % heads * head_dim;
+        HostAttention t;
+        t.q = q.data() + n * queries * width + offset;
+        t.k = k.data() + n * keys * width + offset;
+        t.v = v.data() + n * keys * width + offset;
+        t.o = o.data() + n * queries * width + offset;
+        t.q_stride = t.k_stride = t.v_stride = t.o_stride = width;
+        t.queries = queries;
+        t.keys = keys;
+        t.head_dim = head_dim;
+        t.scale = scale;
+        t.causal = causal;
+        if (options.regions) t.region = options.regions + n % options.region_period * keys;
+        t.scratch = scratch.data() + worker * scratch.extent(1);
+        kernel.run(t);
+      });
+      return o;
+    }
 #endif
   attention_portable(context, q.data(), k.data(), v.data(), o.data(), batch, queries, keys, heads, head_dim, scale,
                      causal, options.regions, options.region_period);
@@ -194,52 +195,53 @@ auto window_attention(Context<Exec> const& context, DynamicTensor<float, 4, type
   auto const regions = window_regions(context, height, width, window, shift);  // [windows, length]
 
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) {
-    auto o = context.template tensor<float>(n, height, width, depth);
-    detail::HostAttentionKernel const kernel(context);
-    std::size_t const tasks = n * windows;
-    std::size_t const threads = detail::workers(context, tasks);
-    std::size_t const gathered = length * depth;
-    auto const scratch = context.template tensor<float>(threads, 4 * gathered + kernel.scratch(length, head_dim));
-    detail::for_each_task(
-        context, "kovos::window_attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
-          std::size_t const sample = task / windows;
-          std::size_t const w = task % windows;
-          float* const buffer = scratch.data() + worker * scratch.extent(1);
-          float* const out = buffer + 3 * gathered;
-          // Where each run of pixels of the window lives: rows wrap around after the shift.
-          auto const pixel = [&](std::size_t y, std::size_t x) {
-            std::size_t const row = (w / columns * window + y + shift) % height;
-            std::size_t const column = (w % columns * window + x + shift) % width;
-            return ((sample * height + row) * width + column) * depth;
-          };
-          float const* const sources[3] = {q.data(), k.data(), v.data()};
-          for (std::size_t y = 0; y < window; ++y)
-            for (std::size_t x = 0; x < window; ++x) {
-              std::size_t const from = pixel(y, x);
-              for (std::size_t s = 0; s < 3; ++s)
-                std::copy_n(sources[s] + from, depth, buffer + s * gathered + (y * window + x) * depth);
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      auto o = context.template tensor<float>(n, height, width, depth);
+      detail::HostAttentionKernel const kernel(context);
+      std::size_t const tasks = n * windows;
+      std::size_t const threads = detail::workers(context, tasks);
+      std::size_t const gathered = length * depth;
+      auto const scratch = context.template tensor<float>(threads, 4 * gathered + kernel.scratch(length, head_dim));
+      detail::for_each_task(
+          context, "kovos::window_attention", threads, tasks, [&](std::size_t task, std::size_t worker) {
+            std::size_t const sample = task / windows;
+            std::size_t const w = task % windows;
+            float* const buffer = scratch.data() + worker * scratch.extent(1);
+            float* const out = buffer + 3 * gathered;
+            // Where each run of pixels of the window lives: rows wrap around after the shift.
+            auto const pixel = [&](std::size_t y, std::size_t x) {
+              std::size_t const row = (w / columns * window + y + shift) % height;
+              std::size_t const column = (w % columns * window + x + shift) % width;
+              return ((sample * height + row) * width + column) * depth;
+            };
+            float const* const sources[3] = {q.data(), k.data(), v.data()};
+            for (std::size_t y = 0; y < window; ++y)
+              for (std::size_t x = 0; x < window; ++x) {
+                std::size_t const from = pixel(y, x);
+                for (std::size_t s = 0; s < 3; ++s)
+                  std::copy_n(sources[s] + from, depth, buffer + s * gathered + (y * window + x) * depth);
+              }
+            detail::HostAttention t;
+            t.q_stride = t.k_stride = t.v_stride = t.o_stride = depth;
+            t.queries = t.keys = length;
+            t.head_dim = head_dim;
+            t.scale = scale;
+            t.region = shift ? regions.data() + w * length : nullptr;
+            t.scratch = out + gathered;
+            for (std::size_t h = 0; h < heads; ++h) {
+              t.q = buffer + h * head_dim;
+              t.k = t.q + gathered;
+              t.v = t.k + gathered;
+              t.o = out + h * head_dim;
+              kernel.run(t);
             }
-          detail::HostAttention t;
-          t.q_stride = t.k_stride = t.v_stride = t.o_stride = depth;
-          t.queries = t.keys = length;
-          t.head_dim = head_dim;
-          t.scale = scale;
-          t.region = shift ? regions.data() + w * length : nullptr;
-          t.scratch = out + gathered;
-          for (std::size_t h = 0; h < heads; ++h) {
-            t.q = buffer + h * head_dim;
-            t.k = t.q + gathered;
-            t.v = t.k + gathered;
-            t.o = out + h * head_dim;
-            kernel.run(t);
-          }
-          for (std::size_t y = 0; y < window; ++y)
-            for (std::size_t x = 0; x < window; ++x)
-              std::copy_n(out + (y * window + x) * depth, depth, o.data() + pixel(y, x));
-        });
-    return o;
-  }
+            for (std::size_t y = 0; y < window; ++y)
+              for (std::size_t x = 0; x < window; ++x)
+                std::copy_n(out + (y * window + x) * depth, depth, o.data() + pixel(y, x));
+          });
+      return o;
+    }
 #endif
   auto const qw = window_partition(context, q, window, shift);
   auto const kw = window_partition(context, k, window, shift);

@@ -173,8 +173,9 @@ void conv2d_host(Context<Exec> const& context, Kernels const& kernels,
 #endif
 
 template <class Exec, class W>
-auto convolve(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-              W const& weight, Convolution const& of) {
+DynamicTensor<float, 4, typename Exec::memory_space> convolve(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, W const& weight,
+    Convolution const& of) {
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   std::size_t const out_c = weight.extent(0), all_c = weight.extent(1), kh = weight.extent(2), kw = weight.extent(3);
   std::size_t const stride = of.stride, padding = of.padding;
@@ -186,12 +187,13 @@ auto convolve(Context<Exec> const& context, DynamicTensor<float, 4, typename Exe
   auto y = context.template tensor<float>(n, out_h, out_w, out_c);
   if (y.size() == 0) return y;
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    auto const* const half = half_kernels(context);
-    if (half && kw * c % 2 == 0 && out_c > 1) conv2d_host<std::uint16_t>(context, *half, x, weight, y, of);
-    else conv2d_host<float>(context, best_host_kernels(), x, weight, y, of);
-    return y;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      auto const* const half = half_kernels(context);
+      if (half && kw * c % 2 == 0 && out_c > 1) conv2d_host<std::uint16_t>(context, *half, x, weight, y, of);
+      else conv2d_host<float>(context, best_host_kernels(), x, weight, y, of);
+      return y;
+    }
 #endif
   auto const* const from = x.data();
   auto* const to = y.data();

@@ -82,8 +82,8 @@ auto group_scaling(Context<Exec> const& context, DynamicTensor<float, 4, typenam
 /// run(convolution) -> map, then the normalisation of that map: left to the next reader on the host engine.
 template <class Exec, class P, class F>
 auto with_norm_relu(char const* where, Context<Exec> const& context, ScaledMap<typename Exec::memory_space> const& x,
-                    std::size_t samples, std::size_t rows, std::size_t columns, std::size_t channels, P const& norm,
-                    F const& run) {
+                    [[maybe_unused]] std::size_t samples, [[maybe_unused]] std::size_t rows,
+                    [[maybe_unused]] std::size_t columns, std::size_t channels, P const& norm, F const& run) {
   using Memory = typename Exec::memory_space;
   check_scaling(where, context, x);
   require<ShapeError>(norm.groups > 0 && channels % norm.groups == 0, "[", where, "] ", norm.groups,
@@ -93,12 +93,13 @@ auto with_norm_relu(char const* where, Context<Exec> const& context, ScaledMap<t
   Convolution of;
   of.scaling = x.scaling.data();
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context) && samples * rows * columns > 0) {
-    auto const moments = context.template tensor<float>(samples, rows, std::size_t{2}, channels);
-    of.moments = moments.data();
-    auto const y = run(of);
-    return ScaledMap<Memory>{y, group_scaling(context, moments, columns, norm)};
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context) && samples * rows * columns > 0) {
+      auto const moments = context.template tensor<float>(samples, rows, std::size_t{2}, channels);
+      of.moments = moments.data();
+      auto const y = run(of);
+      return ScaledMap<Memory>{y, group_scaling(context, moments, columns, norm)};
+    }
 #endif
   return ScaledMap<Memory>{group_norm(context, run(of), norm.groups, norm.weight, norm.bias, true, norm.epsilon), {}};
 }

@@ -15,8 +15,10 @@ namespace kovos {
 /// The height x width pixels whose corner is (top, left); what lies outside x is zero.
 /// x: [N, H, W, C] -> [N, height, width, C].
 template <class Exec>
-auto crop(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, std::size_t top,
-          std::size_t left, std::size_t height, std::size_t width) {
+DynamicTensor<float, 4, typename Exec::memory_space> crop(Context<Exec> const& context,
+                                                          DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+                                                          std::size_t top, std::size_t left, std::size_t height,
+                                                          std::size_t width) {
   std::size_t const h = x.extent(1), w = x.extent(2), c = x.extent(3);
   auto y = context.template tensor<float>(x.extent(0), height, width, c);
   auto const* const from = x.data();

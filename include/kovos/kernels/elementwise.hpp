@@ -14,7 +14,7 @@ namespace kovos {
 
 /// A float copy. x: any shape, float or bf16 -> the same extents, all dynamic.
 template <class Exec, class X>
-auto copy_of(Context<Exec> const& context, X const& x) {
+DynamicTensor<float, X::rank(), typename Exec::memory_space> copy_of(Context<Exec> const& context, X const& x) {
   auto y = [&]<std::size_t... I>(std::index_sequence<I...>) { return context.template tensor<float>(x.extent(I)...); }
   (std::make_index_sequence<X::rank()>{});
   auto const* const from = x.data();
@@ -46,7 +46,8 @@ void assign(Context<Exec> const& context, X const& x, Y const& y) {
 
 /// The mean over the middle axis. x: [A, B, C] -> [A, C].
 template <class Exec>
-auto mean_over_axis1(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x) {
+DynamicTensor<float, 2, typename Exec::memory_space> mean_over_axis1(
+    Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x) {
   std::size_t const b = x.extent(1), c = x.extent(2);
   require<ShapeError>(b > 0, "[mean_over_axis1] the middle axis is empty");
   auto y = context.template tensor<float>(x.extent(0), c);
@@ -89,8 +90,9 @@ void add_in_place(Context<Exec> const& context, Tensor<float, Shape, typename Ex
 
 /// y = (x - shift[c]) / divisor[c] for channels-last maps. x: [N, H, W, C], shift, divisor: C numbers (C <= 4).
 template <class Exec, std::size_t C>
-auto normalize_channels(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                        Kokkos::Array<float, C> shift, Kokkos::Array<float, C> divisor) {
+DynamicTensor<float, 4, typename Exec::memory_space> normalize_channels(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+    Kokkos::Array<float, C> shift, Kokkos::Array<float, C> divisor) {
   require_extent("normalize_channels", "the last extent of x", x.extent(3), C);
   auto y = context.workspace().template tensor<float>(x.extents());
   auto const* const from = x.data();

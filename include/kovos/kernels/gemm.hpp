@@ -98,8 +98,6 @@ void gemm_portable(Context<Exec> const& context, Product<A, B, C> const& p) {
       });
 }
 
-#ifdef KOVOS_HOST_ENGINE
-
 /// What PackedOperands hold. The numbers and what they mean are kept on disk: see PackedFile::format.
 enum PackedLayout : std::size_t {
   packed_as_matrix,
@@ -108,6 +106,8 @@ enum PackedLayout : std::size_t {
   packed_as_half_convolution,
   composed_with_upsampling
 };
+
+#ifdef KOVOS_HOST_ENGINE
 
 /// Packs columns [first, first + width) of b into one panel [rows, width], zero padded to `width`.
 template <class B>
@@ -345,12 +345,12 @@ void gemm(Context<Exec> const& context, Matrix<A> const& a, Matrix<B> const& b, 
                                            c,
                                            alpha,
                                            epilogue};
-  constexpr bool half_or_float = is_model_scalar<TA> && is_model_scalar<TB>;
+  [[maybe_unused]] constexpr bool half_or_float = is_model_scalar<TA> && is_model_scalar<TB>;
   [[maybe_unused]] bool const unit_columns = c.column_stride == 1 &&
                                              (!epilogue.addend.data || epilogue.addend.column_stride == 1) &&
                                              (!epilogue.residual.data || epilogue.residual.column_stride == 1);
 #ifdef KOVOS_HOST_ENGINE
-  if constexpr (half_or_float && std::is_same_v<C, float>)
+  if constexpr (half_or_float && std::is_same_v<C, float> && is_host_execution<Exec>)
     if (unit_columns && a.columns > 0 && detail::uses_host_engine(context)) {
       if (auto const* const half = detail::half_kernels(context)) detail::gemm_half(context, product, *half);
       else detail::gemm_host(context, product, detail::best_host_kernels());

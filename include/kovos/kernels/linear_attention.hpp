@@ -27,10 +27,11 @@ struct RepeatedKey {
 /// q, k, v: [S, P, D] with S the sequence (classes), P positions -> [S, P, D].
 /// Throws ShapeError if the extents disagree or heads does not divide D.
 template <class Exec>
-auto linear_attention(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& q,
-                      DynamicTensor<float, 3, typename Exec::memory_space> const& k,
-                      DynamicTensor<float, 3, typename Exec::memory_space> const& v, std::size_t heads,
-                      RepeatedKey<typename Exec::memory_space> const& padding = {}) {
+DynamicTensor<float, 3, typename Exec::memory_space> linear_attention(
+    Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& q,
+    DynamicTensor<float, 3, typename Exec::memory_space> const& k,
+    DynamicTensor<float, 3, typename Exec::memory_space> const& v, std::size_t heads,
+    RepeatedKey<typename Exec::memory_space> const& padding = {}) {
   std::size_t const length = q.extent(0), positions = q.extent(1), width = q.extent(2);
   detail::check_heads("linear_attention", width, heads);
   require<ShapeError>(q.extents() == k.extents() && q.extents() == v.extents(), "[linear_attention] q is ",
@@ -44,34 +45,35 @@ auto linear_attention(Context<Exec> const& context, DynamicTensor<float, 3, type
   if (o.size() == 0) return o;
   constexpr float epsilon = 1e-6f;
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) {
-    auto const& kernels = detail::best_host_kernels();
-    std::size_t const threads = detail::workers(context, positions);
-    auto const scratch = context.template tensor<float>(threads, kernels.linear_attention_scratch(length, head_dim));
-    detail::for_each_task(context, "kovos::linear_attention", threads, positions,
-                          [&](std::size_t p, std::size_t worker) {
-                            detail::HostLinearAttention t;
-                            t.stride = positions * width;
-                            t.length = length;
-                            t.head_dim = head_dim;
-                            t.repeats = static_cast<float>(padding.count);
-                            t.epsilon = epsilon;
-                            t.scratch = scratch.data() + worker * scratch.extent(1);
-                            for (std::size_t first = 0; first < width; first += head_dim) {
-                              std::size_t const at = p * width + first;
-                              t.q = q.data() + at;
-                              t.k = k.data() + at;
-                              t.v = v.data() + at;
-                              t.o = o.data() + at;
-                              if (padding.count > 0) {
-                                t.repeated_key = padding.key.data() + first;
-                                t.repeated_value = padding.value.data() + first;
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      auto const& kernels = detail::best_host_kernels();
+      std::size_t const threads = detail::workers(context, positions);
+      auto const scratch = context.template tensor<float>(threads, kernels.linear_attention_scratch(length, head_dim));
+      detail::for_each_task(context, "kovos::linear_attention", threads, positions,
+                            [&](std::size_t p, std::size_t worker) {
+                              detail::HostLinearAttention t;
+                              t.stride = positions * width;
+                              t.length = length;
+                              t.head_dim = head_dim;
+                              t.repeats = static_cast<float>(padding.count);
+                              t.epsilon = epsilon;
+                              t.scratch = scratch.data() + worker * scratch.extent(1);
+                              for (std::size_t first = 0; first < width; first += head_dim) {
+                                std::size_t const at = p * width + first;
+                                t.q = q.data() + at;
+                                t.k = k.data() + at;
+                                t.v = v.data() + at;
+                                t.o = o.data() + at;
+                                if (padding.count > 0) {
+                                  t.repeated_key = padding.key.data() + first;
+                                  t.repeated_value = padding.value.data() + first;
+                                }
+                                kernels.linear_attention(t);
                               }
-                              kernels.linear_attention(t);
-                            }
-                          });
-    return o;
-  }
+                            });
+      return o;
+    }
 #endif
   auto const state = context.template tensor<float>(positions * heads, head_dim * head_dim);
   auto const sums = context.template tensor<float>(positions * heads, head_dim);
@@ -127,10 +129,11 @@ auto linear_attention(Context<Exec> const& context, DynamicTensor<float, 3, type
 /// 1 / sqrt(D / heads); a repeated key counts `count` times in the softmax.
 /// q, k, v: [S, P, D] -> [S, P, D]. Throws ShapeError if the extents disagree or heads does not divide D.
 template <class Exec>
-auto leading_axis_attention(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& q,
-                            DynamicTensor<float, 3, typename Exec::memory_space> const& k,
-                            DynamicTensor<float, 3, typename Exec::memory_space> const& v, std::size_t heads,
-                            RepeatedKey<typename Exec::memory_space> const& padding = {}) {
+DynamicTensor<float, 3, typename Exec::memory_space> leading_axis_attention(
+    Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& q,
+    DynamicTensor<float, 3, typename Exec::memory_space> const& k,
+    DynamicTensor<float, 3, typename Exec::memory_space> const& v, std::size_t heads,
+    RepeatedKey<typename Exec::memory_space> const& padding = {}) {
   std::size_t const length = q.extent(0), positions = q.extent(1), width = q.extent(2);
   detail::check_heads("leading_axis_attention", width, heads);
   require<ShapeError>(q.extents() == k.extents() && q.extents() == v.extents(), "[leading_axis_attention] q is ",

@@ -16,7 +16,7 @@ namespace kovos {
 namespace detail {
 /// A float copy of a short vector of parameters, or the vector itself; nothing of an empty one.
 template <class Exec, class P>
-auto as_float(Context<Exec> const& context, P const& p) {
+DynamicTensor<float, 1, typename Exec::memory_space> as_float(Context<Exec> const& context, P const& p) {
   DynamicTensor<float, 1, typename Exec::memory_space> wide;
   if constexpr (std::is_same_v<typename P::value_type, float>) {
     wide = {const_cast<float*>(p.data()), dynamic_extents<1>(p.size()), nullptr};
@@ -35,8 +35,9 @@ auto as_float(Context<Exec> const& context, P const& p) {
 /// x: [..., C], weight, bias: [C] -> [..., C]. Ba, Kiros, Hinton 2016; epsilon 1e-5 as CLIP.
 /// Throws ShapeError if the extents disagree.
 template <class Exec, class Shape, class W, class B>
-auto layer_norm(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x,
-                W const& weight, B const& bias, float epsilon = 1e-5f) {
+Tensor<float, Shape, typename Exec::memory_space> layer_norm(Context<Exec> const& context,
+                                                             Tensor<float, Shape, typename Exec::memory_space> const& x,
+                                                             W const& weight, B const& bias, float epsilon = 1e-5f) {
   std::size_t const c = x.extent(Shape::rank() - 1);
   require_extent("layer_norm", "weight", weight.size(), c);
   require_extent("layer_norm", "bias", bias.size(), c);
@@ -46,18 +47,19 @@ auto layer_norm(Context<Exec> const& context, Tensor<float, Shape, typename Exec
   auto const b = detail::as_float(context, bias);
   std::size_t const rows = x.size() / c;
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) {
-    std::size_t const chunk = std::max<std::size_t>(1, 16384 / c);
-    std::size_t const tasks = (rows + chunk - 1) / chunk;
-    auto const& kernels = detail::best_host_kernels();
-    detail::for_each_task(context, "kovos::layer_norm", detail::workers(context, tasks), tasks,
-                          [&](std::size_t task, std::size_t) {
-                            std::size_t const first = task * chunk;
-                            kernels.layer_norm(x.data() + first * c, y.data() + first * c, w.data(), b.data(),
-                                               std::min(chunk, rows - first), c, epsilon);
-                          });
-    return y;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      std::size_t const chunk = std::max<std::size_t>(1, 16384 / c);
+      std::size_t const tasks = (rows + chunk - 1) / chunk;
+      auto const& kernels = detail::best_host_kernels();
+      detail::for_each_task(context, "kovos::layer_norm", detail::workers(context, tasks), tasks,
+                            [&](std::size_t task, std::size_t) {
+                              std::size_t const first = task * chunk;
+                              kernels.layer_norm(x.data() + first * c, y.data() + first * c, w.data(), b.data(),
+                                                 std::min(chunk, rows - first), c, epsilon);
+                            });
+      return y;
+    }
 #endif
   auto const* const from = x.data();
   auto* const to = y.data();
@@ -82,8 +84,9 @@ auto layer_norm(Context<Exec> const& context, Tensor<float, Shape, typename Exec
 /// x: [N, H, W, C], weight, bias: [C] -> [N, H, W, C]. Wu, He 2018; epsilon 1e-5 as PyTorch.
 /// Throws ShapeError if the extents disagree or groups does not divide C.
 template <class Exec, class W, class B>
-auto group_norm(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                std::size_t groups, W const& weight, B const& bias, bool relu = false, float epsilon = 1e-5f) {
+DynamicTensor<float, 4, typename Exec::memory_space> group_norm(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, std::size_t groups,
+    W const& weight, B const& bias, bool relu = false, float epsilon = 1e-5f) {
   std::size_t const c = x.extent(3);
   std::size_t const pixels = x.extent(1) * x.extent(2);
   require<ShapeError>(groups > 0 && c % groups == 0, "[group_norm] ", groups, " groups do not divide ", c, " channels");
@@ -95,43 +98,44 @@ auto group_norm(Context<Exec> const& context, DynamicTensor<float, 4, typename E
   std::size_t const width = c / groups;
   float const count = static_cast<float>(pixels * width);
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::uses_host_engine(context)) {
-    auto const& kernels = detail::best_host_kernels();
-    std::size_t const threads = detail::workers(context, x.extent(0));
-    auto const scratch = context.template tensor<float>(threads, 3 * c);
-    auto const totals = context.template tensor<double>(threads, c);
-    detail::for_each_task(context, "kovos::group_norm", threads, x.extent(0), [&](std::size_t n, std::size_t worker) {
-      float* const data = x.data() + n * pixels * c;
-      float* const row_sum = scratch.data() + worker * 3 * c;
-      float* const scale = row_sum + c;
-      float* const shift = scale + c;
-      double* const total = totals.data() + worker * c;
-      // Short runs in float, their totals in double.
-      std::size_t const run = 64;
-      auto const reduce = [&](auto const& kernel) {
-        std::fill_n(total, c, 0.0);
-        for (std::size_t first = 0; first < pixels; first += run) {
-          std::fill_n(row_sum, c, 0.0f);
-          kernel(data + first * c, std::min(run, pixels - first));
-          for (std::size_t i = 0; i < c; ++i) total[i] += static_cast<double>(row_sum[i]);
+  if constexpr (is_host_execution<Exec>)
+    if (detail::uses_host_engine(context)) {
+      auto const& kernels = detail::best_host_kernels();
+      std::size_t const threads = detail::workers(context, x.extent(0));
+      auto const scratch = context.template tensor<float>(threads, 3 * c);
+      auto const totals = context.template tensor<double>(threads, c);
+      detail::for_each_task(context, "kovos::group_norm", threads, x.extent(0), [&](std::size_t n, std::size_t worker) {
+        float* const data = x.data() + n * pixels * c;
+        float* const row_sum = scratch.data() + worker * 3 * c;
+        float* const scale = row_sum + c;
+        float* const shift = scale + c;
+        double* const total = totals.data() + worker * c;
+        // Short runs in float, their totals in double.
+        std::size_t const run = 64;
+        auto const reduce = [&](auto const& kernel) {
+          std::fill_n(total, c, 0.0);
+          for (std::size_t first = 0; first < pixels; first += run) {
+            std::fill_n(row_sum, c, 0.0f);
+            kernel(data + first * c, std::min(run, pixels - first));
+            for (std::size_t i = 0; i < c; ++i) total[i] += static_cast<double>(row_sum[i]);
+          }
+          for (std::size_t g = 0; g < groups; ++g) {
+            double sum = 0;
+            for (std::size_t i = 0; i < width; ++i) sum += total[g * width + i];
+            for (std::size_t i = 0; i < width; ++i) total[g * width + i] = sum / static_cast<double>(count);
+          }
+        };
+        reduce([&](float const* p, std::size_t rows) { kernels.channel_sums(p, rows, c, row_sum); });
+        for (std::size_t i = 0; i < c; ++i) shift[i] = static_cast<float>(total[i]);
+        reduce([&](float const* p, std::size_t rows) { kernels.channel_squares(p, rows, c, shift, row_sum); });
+        for (std::size_t i = 0; i < c; ++i) {
+          scale[i] = w(i) / std::sqrt(static_cast<float>(total[i]) + epsilon);
+          shift[i] = b(i) - shift[i] * scale[i];
         }
-        for (std::size_t g = 0; g < groups; ++g) {
-          double sum = 0;
-          for (std::size_t i = 0; i < width; ++i) sum += total[g * width + i];
-          for (std::size_t i = 0; i < width; ++i) total[g * width + i] = sum / static_cast<double>(count);
-        }
-      };
-      reduce([&](float const* p, std::size_t rows) { kernels.channel_sums(p, rows, c, row_sum); });
-      for (std::size_t i = 0; i < c; ++i) shift[i] = static_cast<float>(total[i]);
-      reduce([&](float const* p, std::size_t rows) { kernels.channel_squares(p, rows, c, shift, row_sum); });
-      for (std::size_t i = 0; i < c; ++i) {
-        scale[i] = w(i) / std::sqrt(static_cast<float>(total[i]) + epsilon);
-        shift[i] = b(i) - shift[i] * scale[i];
-      }
-      kernels.scale_shift(data, data, pixels, c, scale, shift, relu);
-    });
-    return x;
-  }
+        kernels.scale_shift(data, data, pixels, c, scale, shift, relu);
+      });
+      return x;
+    }
 #endif
   auto* const data = x.data();
   auto const* const scale = w.data();
@@ -162,8 +166,8 @@ auto group_norm(Context<Exec> const& context, DynamicTensor<float, 4, typename E
 
 /// y = x / max(norm(x), epsilon) over the last axis. x: [..., C] -> [..., C]. epsilon 1e-12 as torch's normalize.
 template <class Exec, class Shape>
-auto l2_normalize(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x,
-                  float epsilon = 1e-12f) {
+Tensor<float, Shape, typename Exec::memory_space> l2_normalize(
+    Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x, float epsilon = 1e-12f) {
   auto y = context.workspace().template tensor<float>(x.extents());
   if (x.size() == 0) return y;
   std::size_t const c = x.extent(Shape::rank() - 1);

@@ -14,8 +14,8 @@ namespace kovos {
 /// Means of non-overlapping k x k blocks. x: [N, H, W, C] -> [N, H / k, W / k, C]; k = 1 returns x itself.
 /// Throws ShapeError if k does not divide H and W.
 template <class Exec>
-auto average_pool2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                    std::size_t k) {
+DynamicTensor<float, 4, typename Exec::memory_space> average_pool2d(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, std::size_t k) {
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   require<ShapeError>(k > 0 && height % k == 0 && width % k == 0, "[average_pool2d] blocks of ", k, " x ", k,
                       " do not tile a map of ", height, " x ", width);

@@ -19,7 +19,8 @@ namespace kovos {
 /// Index of the largest element along the leading axis, the first one on ties. x: [T, P] -> [P].
 /// Throws ShapeError if T is 0.
 template <class Exec>
-auto argmax(Context<Exec> const& context, DynamicTensor<float, 2, typename Exec::memory_space> const& x) {
+DynamicTensor<std::int32_t, 1, typename Exec::memory_space> argmax(
+    Context<Exec> const& context, DynamicTensor<float, 2, typename Exec::memory_space> const& x) {
   std::size_t const count = x.extent(0), positions = x.extent(1);
   require<ShapeError>(count > 0, "[argmax] there is nothing to choose from");
   auto y = context.template tensor<std::int32_t>(positions);
@@ -113,7 +114,8 @@ void resize_bilinear_argmax(Context<Exec> const& context, DynamicTensor<float, 4
 
 /// Largest element of each row. x: [N, C] -> [N]. Throws ShapeError if C is 0.
 template <class Exec>
-auto row_maximum(Context<Exec> const& context, DynamicTensor<float, 2, typename Exec::memory_space> const& x) {
+DynamicTensor<float, 1, typename Exec::memory_space> row_maximum(
+    Context<Exec> const& context, DynamicTensor<float, 2, typename Exec::memory_space> const& x) {
   std::size_t const c = x.extent(1);
   require<ShapeError>(c > 0, "[row_maximum] rows are empty");
   auto y = context.template tensor<float>(x.extent(0));

@@ -147,8 +147,9 @@ inline void check_resample(char const* where, std::size_t h, std::size_t w, std:
 /// Bilinear interpolation without antialiasing, as torch.nn.functional.interpolate(mode="bilinear").
 /// x: [N, H, W, C] -> [N, height, width, C]; the same size returns x itself. Throws ShapeError for empty maps.
 template <class Exec>
-auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                     std::size_t height, std::size_t width, Alignment alignment = Alignment::half_pixel) {
+DynamicTensor<float, 4, typename Exec::memory_space> resize_bilinear(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, std::size_t height,
+    std::size_t width, Alignment alignment = Alignment::half_pixel) {
   std::size_t const n = x.extent(0), h = x.extent(1), w = x.extent(2), c = x.extent(3);
   detail::check_resample("resize_bilinear", h, w, height, width);
   if (h == height && w == width) return x;
@@ -188,8 +189,9 @@ auto resize_bilinear(Context<Exec> const& context, DynamicTensor<float, 4, typen
 /// Bicubic interpolation (Keys, a = -0.75) with half-pixel centres, clamped borders and no antialiasing, as
 /// torch.nn.functional.interpolate(mode="bicubic"). x: [N, H, W, C] -> [N, height, width, C].
 template <class Exec>
-auto resize_bicubic(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                    std::size_t height, std::size_t width) {
+DynamicTensor<float, 4, typename Exec::memory_space> resize_bicubic(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, std::size_t height,
+    std::size_t width) {
   std::size_t const n = x.extent(0), h = x.extent(1), w = x.extent(2), c = x.extent(3);
   detail::check_resample("resize_bicubic", h, w, height, width);
   auto y = context.template tensor<float>(n, height, width, c);

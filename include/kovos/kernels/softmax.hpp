@@ -12,7 +12,8 @@ namespace kovos {
 
 /// y = exp(x - max) / sum(exp(x - max)) over the last axis. x: [..., C] -> [..., C].
 template <class Exec, class Shape>
-auto softmax(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x) {
+Tensor<float, Shape, typename Exec::memory_space> softmax(Context<Exec> const& context,
+                                                          Tensor<float, Shape, typename Exec::memory_space> const& x) {
   auto y = context.workspace().template tensor<float>(x.extents());
   if (x.size() == 0) return y;
   std::size_t const c = x.extent(Shape::rank() - 1);

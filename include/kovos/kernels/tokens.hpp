@@ -16,8 +16,9 @@ namespace kovos {
 /// map: [N, H, W, D], first_token: [D], positions: [H * W, D] -> [N, 1 + H * W, D].
 /// Throws ShapeError if the extents disagree.
 template <class Exec, class First, class Positions>
-auto map_to_tokens(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& map,
-                   First const& first_token, Positions const& positions) {
+DynamicTensor<float, 3, typename Exec::memory_space> map_to_tokens(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& map,
+    First const& first_token, Positions const& positions) {
   std::size_t const n = map.extent(0), pixels = map.extent(1) * map.extent(2), depth = map.extent(3);
   require_extent("map_to_tokens", "first_token", first_token.size(), depth);
   require_extent("map_to_tokens", "positions", positions.size(), pixels * depth);
@@ -40,8 +41,9 @@ auto map_to_tokens(Context<Exec> const& context, DynamicTensor<float, 4, typenam
 /// Drops the first token of each sample. x: [N, 1 + H * W, D] -> [N, H, W, D].
 /// Throws ShapeError if the number of tokens is another.
 template <class Exec>
-auto tokens_to_map(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
-                   std::size_t height, std::size_t width) {
+DynamicTensor<float, 4, typename Exec::memory_space> tokens_to_map(
+    Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x, std::size_t height,
+    std::size_t width) {
   require_extent("tokens_to_map", "x.extent(1)", x.extent(1), 1 + height * width);
   std::size_t const depth = x.extent(2), pixels = height * width;
   auto y = context.template tensor<float>(x.extent(0), height, width, depth);
@@ -57,8 +59,9 @@ auto tokens_to_map(Context<Exec> const& context, DynamicTensor<float, 3, typenam
 
 /// Token index[n] of sample n. x: [N, L, D], index: [N], each below L -> [N, D].
 template <class Exec>
-auto select_tokens(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
-                   DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index) {
+DynamicTensor<float, 2, typename Exec::memory_space> select_tokens(
+    Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
+    DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index) {
   require_extent("select_tokens", "index", index.extent(0), x.extent(0));
   std::size_t const length = x.extent(1), depth = x.extent(2);
   auto y = context.template tensor<float>(x.extent(0), depth);
@@ -76,8 +79,9 @@ auto select_tokens(Context<Exec> const& context, DynamicTensor<float, 3, typenam
 /// Rows index[i] of the leading axis; a negative index gives a row of `fill`. x: [N, ...], index: [K], each below N ->
 /// [K, ...].
 template <class Exec, class Shape>
-auto gather_rows(Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x,
-                 DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index, float fill = 0) {
+DynamicTensor<float, Shape::rank(), typename Exec::memory_space> gather_rows(
+    Context<Exec> const& context, Tensor<float, Shape, typename Exec::memory_space> const& x,
+    DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index, float fill = 0) {
   auto y = [&]<std::size_t... I>(std::index_sequence<I...>) {
     return context.template tensor<float>(index.extent(0), x.extent(I + 1)...);
   }
@@ -96,8 +100,9 @@ auto gather_rows(Context<Exec> const& context, Tensor<float, Shape, typename Exe
 
 /// Elements [first, first + count) of the second axis. x: [A, B, C] -> [A, count, C]. Throws ShapeError beyond its end.
 template <class Exec>
-auto columns_of(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
-                std::size_t first, std::size_t count) {
+DynamicTensor<float, 3, typename Exec::memory_space> columns_of(
+    Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x, std::size_t first,
+    std::size_t count) {
   std::size_t const length = x.extent(1), depth = x.extent(2);
   require<ShapeError>(first <= length && count <= length - first, "[columns_of] ", count, " elements from ", first,
                       " on leave an axis of ", length);

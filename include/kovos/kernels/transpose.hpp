@@ -15,8 +15,9 @@ namespace kovos {
 /// y with axis i = axis order[i] of x, copied. permute(context, x, {0, 3, 1, 2}) turns [N, H, W, C] into [N, C, H, W].
 /// Throws ShapeError if order is not a permutation.
 template <class Exec, class T, class Shape>
-auto permute(Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory_space> const& x,
-             std::array<std::size_t, Shape::rank()> const& order) {
+DynamicTensor<std::remove_const_t<T>, Shape::rank(), typename Exec::memory_space> permute(
+    Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory_space> const& x,
+    std::array<std::size_t, Shape::rank()> const& order) {
   constexpr std::size_t rank = Shape::rank();
   Kokkos::Array<std::size_t, rank> strides{}, extents{}, source{};
   std::array<bool, rank> seen{};

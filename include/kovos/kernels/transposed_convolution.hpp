@@ -18,9 +18,9 @@ namespace kovos {
 /// empty with N a multiple of N' -> [N, k H, k W, O + G]. The guidance of sample n / (N / N') follows the O channels,
 /// which saves the copy of a separate concatenation. Throws ShapeError if the extents disagree.
 template <class Exec, class W, class B>
-auto conv_transpose2d(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                      W const& weight, B const& bias,
-                      DynamicTensor<float, 4, typename Exec::memory_space> const& guidance = {}) {
+DynamicTensor<float, 4, typename Exec::memory_space> conv_transpose2d(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, W const& weight,
+    B const& bias, DynamicTensor<float, 4, typename Exec::memory_space> const& guidance = {}) {
   static_assert(W::rank() == 4, "kovos::conv_transpose2d: weight must be [C, O, k, k]");
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   std::size_t const out_c = weight.extent(1), k = weight.extent(2);

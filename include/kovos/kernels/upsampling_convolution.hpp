@@ -79,6 +79,32 @@ void upsample_conv2d_host(Context<Exec> const& context, Kernels const& kernels,
 
 #endif
 
+template <class Exec, class U, class W>
+void compose_into(Context<Exec> const& context, U const* u, W const* w, std::size_t in_c, std::size_t mid_c,
+                  std::size_t out_c, std::size_t all_c, float* to) {
+  for_each_index(
+      context, "kovos::compose_upsampling", out_c * in_c, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const o = index / in_c, k = index % in_c;
+        float sum[16] = {};  // [a, b, dy, dx]
+        for (std::size_t m = 0; m < mid_c; ++m)
+          for (std::size_t a = 0; a < 2; ++a)
+            for (std::size_t b = 0; b < 2; ++b)
+              for (std::size_t v = 0; v < 3; ++v)
+                for (std::size_t h = 0; h < 3; ++h) {
+                  // In the upsampled map tap (v, h) of pixel (2 i + a, 2 j + b) is (2 i + a + v - 1, ...): with
+                  // y = a + v + 1 that is row y % 2 of the block of input pixel i + y / 2 - 1.
+                  std::size_t const y = a + v + 1, x = b + h + 1;
+                  std::size_t const dy = y / 2 - a, dx = x / 2 - b;
+                  sum[((a * 2 + b) * 2 + dy) * 2 + dx] +=
+                      static_cast<float>(w[((o * all_c + m) * 3 + v) * 3 + h]) *
+                      static_cast<float>(u[((k * mid_c + m) * 2 + y % 2) * 2 + x % 2]);
+                }
+        for (std::size_t phase = 0; phase < 4; ++phase)
+          for (std::size_t tap = 0; tap < 4; ++tap)
+            to[((phase * out_c + o) * in_c + k) * 4 + tap] = sum[phase * 4 + tap];
+      });
+}
+
 }  // namespace detail
 
 /// A transposed convolution (kernel = stride = 2) and the 3 x 3 convolution behind it as one linear map: the output
@@ -101,30 +127,7 @@ DynamicTensor<float, 5, typename Exec::memory_space> compose_upsampling(Context<
   std::size_t const in_c = up.extent(0), mid_c = up.extent(1), out_c = weight.extent(0), all_c = weight.extent(1);
   std::size_t const size = 16 * out_c * in_c;
   auto const compose = [&](auto const& composed) {
-    auto* const to = composed.data();
-    auto const* const u = up.data();
-    auto const* const w = weight.data();
-    detail::for_each_index(
-        context, "kovos::compose_upsampling", out_c * in_c, KOKKOS_LAMBDA(std::size_t index) {
-          std::size_t const o = index / in_c, k = index % in_c;
-          float sum[16] = {};  // [a, b, dy, dx]
-          for (std::size_t m = 0; m < mid_c; ++m)
-            for (std::size_t a = 0; a < 2; ++a)
-              for (std::size_t b = 0; b < 2; ++b)
-                for (std::size_t v = 0; v < 3; ++v)
-                  for (std::size_t h = 0; h < 3; ++h) {
-                    // In the upsampled map tap (v, h) of pixel (2 i + a, 2 j + b) is (2 i + a + v - 1, ...): with
-                    // y = a + v + 1 that is row y % 2 of the block of input pixel i + y / 2 - 1.
-                    std::size_t const y = a + v + 1, x = b + h + 1;
-                    std::size_t const dy = y / 2 - a, dx = x / 2 - b;
-                    sum[((a * 2 + b) * 2 + dy) * 2 + dx] +=
-                        static_cast<float>(w[((o * all_c + m) * 3 + v) * 3 + h]) *
-                        static_cast<float>(u[((k * mid_c + m) * 2 + y % 2) * 2 + x % 2]);
-                  }
-          for (std::size_t phase = 0; phase < 4; ++phase)
-            for (std::size_t tap = 0; tap < 4; ++tap)
-              to[((phase * out_c + o) * in_c + k) * 4 + tap] = sum[phase * 4 + tap];
-        });
+    detail::compose_into(context, up.data(), weight.data(), in_c, mid_c, out_c, all_c, composed.data());
   };
   auto const composed = context.packed().template get<float>(
       {weight.data(), {0, in_c, mid_c, out_c, all_c, detail::composed_with_upsampling}, up.data()}, size,
@@ -134,9 +137,10 @@ DynamicTensor<float, 5, typename Exec::memory_space> compose_upsampling(Context<
 
 namespace detail {
 template <class Exec>
-auto upsample_convolve(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                       DynamicTensor<float, 5, typename Exec::memory_space> const& composed,
-                       DynamicTensor<float, 4, typename Exec::memory_space> const& shared, Convolution of = {}) {
+DynamicTensor<float, 4, typename Exec::memory_space> upsample_convolve(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
+    DynamicTensor<float, 5, typename Exec::memory_space> const& composed,
+    DynamicTensor<float, 4, typename Exec::memory_space> const& shared, Convolution of = {}) {
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   std::size_t const out_c = composed.extent(1);
   require_extent("upsample_conv2d", "the last extent of x", c, composed.extent(2));
@@ -153,12 +157,13 @@ auto upsample_convolve(Context<Exec> const& context, DynamicTensor<float, 4, typ
   if (y.size() == 0) return y;
   of.shared = shared.data();
 #ifdef KOVOS_HOST_ENGINE
-  if (uses_host_engine(context)) {
-    if (auto const* const half = half_kernels(context))
-      upsample_conv2d_host<std::uint16_t>(context, *half, x, composed, y, of);
-    else upsample_conv2d_host<float>(context, best_host_kernels(), x, composed, y, of);
-    return y;
-  }
+  if constexpr (is_host_execution<Exec>)
+    if (uses_host_engine(context)) {
+      if (auto const* const half = half_kernels(context))
+        upsample_conv2d_host<std::uint16_t>(context, *half, x, composed, y, of);
+      else upsample_conv2d_host<float>(context, best_host_kernels(), x, composed, y, of);
+      return y;
+    }
 #endif
   auto const* const from = x.data();
   auto const* const w = composed.data();

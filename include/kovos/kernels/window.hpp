@@ -34,8 +34,9 @@ KOKKOS_INLINE_FUNCTION std::size_t window_pixel(std::size_t w, std::size_t p, st
 /// Rolls the map by (-shift, -shift) and cuts it into windows, row-major. x: [N, H, W, C] ->
 /// [N * windows, window * window, C]. Throws ShapeError if window does not divide H and W or shift >= window.
 template <class Exec>
-auto window_partition(Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-                      std::size_t window, std::size_t shift = 0) {
+DynamicTensor<float, 3, typename Exec::memory_space> window_partition(
+    Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x, std::size_t window,
+    std::size_t shift = 0) {
   std::size_t const n = x.extent(0), height = x.extent(1), width = x.extent(2), c = x.extent(3);
   detail::check_window("window_partition", height, width, window, shift);
   std::size_t const length = window * window;
@@ -55,8 +56,9 @@ auto window_partition(Context<Exec> const& context, DynamicTensor<float, 4, type
 
 /// The inverse of window_partition. x: [N * windows, window * window, C] -> [N, H, W, C].
 template <class Exec>
-auto window_reverse(Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
-                    std::size_t n, std::size_t height, std::size_t width, std::size_t window, std::size_t shift = 0) {
+DynamicTensor<float, 4, typename Exec::memory_space> window_reverse(
+    Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x, std::size_t n,
+    std::size_t height, std::size_t width, std::size_t window, std::size_t shift = 0) {
   detail::check_window("window_reverse", height, width, window, shift);
   std::size_t const length = window * window;
   std::size_t const windows = height * width / length;
@@ -80,8 +82,9 @@ auto window_reverse(Context<Exec> const& context, DynamicTensor<float, 3, typena
 /// -> [windows, window * window]. In the rolled map rows (and columns) 0 .. H - window - 1 are region 0, the next
 /// window - shift region 1, the last shift region 2. Liu et al. 2021, figure 4.
 template <class Exec>
-auto window_regions(Context<Exec> const& context, std::size_t height, std::size_t width, std::size_t window,
-                    std::size_t shift) {
+DynamicTensor<std::uint8_t, 2, typename Exec::memory_space> window_regions(Context<Exec> const& context,
+                                                                           std::size_t height, std::size_t width,
+                                                                           std::size_t window, std::size_t shift) {
   detail::check_window("window_regions", height, width, window, shift);
   std::size_t const length = window * window;
   std::size_t const columns = width / window;

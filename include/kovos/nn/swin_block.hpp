@@ -74,7 +74,7 @@ class SwinBlock {
     std::size_t const height = guidance.extent(1), width = guidance.extent(2);
     auto const rows = guidance.reshape(dynamic_extents<2>(height * width, Guide));
     Guidance const projected{attn.q.project_guidance(context, rows), attn.k.project_guidance(context, rows)};
-    if constexpr (C::in_place)
+    if constexpr (C::in_place && is_host_execution<typename C::execution_space>)
       if (detail::works_by_windows(context)) {
         auto const in_windows = [&](auto const& y) {
           return window_partition(context, y.reshape(dynamic_extents<4>(1, height, width, Dim)), window, shift)
@@ -89,7 +89,7 @@ class SwinBlock {
   /// [T, H, W, Dim].
   template <execution_context C, class V>
   V operator()(C const& context, V const& x, Guidance const& guidance, std::size_t window, std::size_t shift) const {
-    if constexpr (C::in_place)
+    if constexpr (C::in_place && is_host_execution<typename C::execution_space>)
       if (detail::works_by_windows(context)) {
         // A window sees nothing of the others: each goes through all layers on one core, in its cache.
         for_each_window(

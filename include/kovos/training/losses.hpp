@@ -203,6 +203,14 @@ void soft_maximum(Context<Exec> const& context, float* x, std::size_t runs, std:
       });
 }
 
+/// shares[i] *= slopes[i / count].
+template <class Exec>
+void scale_shares(Context<Exec> const& context, float const* slopes, std::size_t size, std::size_t count,
+                  float* shares) {
+  for_each_index(
+      context, "kovos::soft_maximum_gradient", size, KOKKOS_LAMBDA(std::size_t i) { shares[i] *= slopes[i / count]; });
+}
+
 }  // namespace detail
 
 /// CLIP's loss (Radford et al. 2021, figure 3): the symmetric cross-entropy of exp(logit_scale) times the cosines of N
@@ -256,15 +264,11 @@ auto dense_contrastive_loss(Tape<Exec, Policy> const& tape,
   auto const similarities = context.template tensor<float>(number, n);
   detail::soft_maximum(context, shares.data(), number * n, count, sharpness, similarities.data());
   detail::ContrastivePairs const who{number, n, diagonal ? n : pairs.count, diagonal ? nullptr : pairs.said.data()};
-  return detail::record_contrastive_loss(tape, similarities.data(), who, cosines, logit_scale, weight,
-                                         [&](auto const& slopes) {
-                                           auto* const to = shares.data();
-                                           auto const* const factor = slopes.data();
-                                           detail::for_each_index(
-                                               context, "kovos::soft_maximum_gradient", shares.size(),
-                                               KOKKOS_LAMBDA(std::size_t i) { to[i] *= factor[i / count]; });
-                                           return shares;
-                                         });
+  return detail::record_contrastive_loss(
+      tape, similarities.data(), who, cosines, logit_scale, weight, [&](auto const& slopes) {
+        detail::scale_shares(context, slopes.data(), shares.size(), count, shares.data());
+        return shares;
+      });
 }
 
 /// The same where text i is said of picture i alone. texts: [N, D].

@@ -22,6 +22,10 @@
 // The same text for every instruction set; the vector extension of g++ and clang does the rest.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi"
+#ifdef __NVCC__
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 1675  // it does not know g++'s pragmas, but hands them on
+#endif
 
 #define KOVOS_ISA baseline
 #define KOVOS_ISA_NAME "baseline"
@@ -88,6 +92,9 @@
 
 #endif  // KOVOS_HOST_ENGINE_X86
 
+#ifdef __NVCC__
+#pragma nv_diagnostic pop
+#endif
 #pragma GCC diagnostic pop
 
 namespace kovos::detail {

@@ -18,17 +18,10 @@ namespace kovos {
 
 namespace detail {
 
-/// Whether this context's kernels run on the host engine. Throws ConfigError if it was asked for and is not there.
+/// Whether this context's kernels run on the host engine.
 template <class Exec>
 bool uses_host_engine(Context<Exec> const& context) {
-#ifdef KOVOS_HOST_ENGINE
-  if constexpr (is_host_execution<Exec>)
-    return context.engine() == Engine::automatic || context.engine() == Engine::host;
-#endif
-  require<ConfigError>(context.engine() != Engine::host,
-                       "[Context] Engine::host needs a host execution space and g++ or "
-                       "clang; use Engine::automatic or Engine::portable");
-  return false;
+  return has_host_engine<Exec> && (context.engine() == Engine::automatic || context.engine() == Engine::host);
 }
 
 #ifdef KOVOS_HOST_ENGINE
