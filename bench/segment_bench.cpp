@@ -62,7 +62,6 @@ Json measure(CatSegNetwork<Config, T, Kokkos::HostSpace>& network, std::size_t c
   using Exec = Kokkos::DefaultHostExecutionSpace;
   auto const precision = std::is_same_v<T, bf16> ? MatmulPrecision::bf16 : MatmulPrecision::fp32;
   Context<Exec> const context(Exec(), Engine::automatic, precision);  // a workspace of its own
-  declare_constant(context, network);
   CatSeg<Config, T, Exec> const model(network, Tokenizer(Vocabulary("a b\n")), context);
   auto const prompts = random_prompts(classes, Config.clip.text.vocabulary_size);
   Image picture{plan.size, plan.size, std::vector<std::uint8_t>(plan.size * plan.size * 3)};
@@ -70,6 +69,7 @@ Json measure(CatSegNetwork<Config, T, Kokkos::HostSpace>& network, std::size_t c
   for (auto& value : picture.pixels) value = static_cast<std::uint8_t>(random.below(256));
   SegmentOptions options;
   options.window = window;
+  options.time_stages = true;
 
   bench::reset_peak_resident();
   std::vector<std::pair<std::string, std::vector<double>>> times{{"text encoder", {}}};

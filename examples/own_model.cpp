@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kovos/nn/parameter.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/segmentation/sliding_window.hpp"
 
@@ -56,6 +57,7 @@ int main() {
   kovos::Context<Kokkos::DefaultHostExecutionSpace> const context;
   Network network;
   initialise(network);
+  kovos::declare_constant(context, network);  // trained no more: packed once, not at every product
   std::printf("parameters: %zu\n", kovos::count_parameters(network));
 
   std::vector<std::vector<std::int32_t>> const prompts{{598, 5, 599}, {598, 6, 599}, {598, 7, 8, 599}};

@@ -84,6 +84,7 @@ int run(Options const& o) {
   auto const model = load_model(o.model, o.vocabulary, o.precision);
   SegmentOptions options = o.less_work;
   options.window = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
+  options.time_stages = true;
   auto const work = segment_work(model.config(), o.classes, options, size.height, size.width);
   std::size_t const views = view_count(model.config().test, options.window);
 

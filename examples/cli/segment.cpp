@@ -173,6 +173,7 @@ int segment(Options const& o, Communicator& ranks) {
     options.window = o.window == "whole" ? WindowMode::whole : WindowMode::sliding;
     options.unknown = o.unknown;
     options.keep_scores = o.scores;
+    options.time_stages = true;  // the JSON tells them
     options.background_from = o.background_from;
     if (auto const* benchmark = find_benchmark(o.classes); benchmark && o.background_from == 0)
       options.background_from = benchmark->background_from.value_or(0);

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kovos/clip/checkpoint.hpp"
@@ -316,3 +317,29 @@ TEST_CASE("a file of another model beside the weights is left aside with a warni
     CHECK(contains(folder.refusal(), "attention heads"));  // transformers' default of 12
   }
 }
+
+#ifdef KOVOS_HOST_ENGINE
+TEST_CASE("every way into a context packs each weight of a CLIP once") {
+  using Model = Clip<tiny_clip, float, Kokkos::DefaultHostExecutionSpace>;
+  auto const path = data() / "tiny_clip.safetensors";
+  auto const file = with_canonical_names(read_checkpoint(path));
+  auto const vocabulary = find_vocabulary(path);
+  Image const picture{16, 16, std::vector<std::uint8_t>(16 * 16 * 3, 90)};
+  // How often something was packed to be kept by the first picture and its words, and by the second.
+  auto const packings = [&](Model const& model) {
+    auto const run = [&] {
+      auto const before = model.context().packed().made();
+      (void)model.classify(picture, model.encode(class_list({"cat", "sky"}), prompt_templates("single")));
+      return model.context().packed().made() - before;
+    };
+    std::size_t const first = run();
+    return std::pair(first, run());
+  };
+  auto const loaded = Model::from_tensors(file, vocabulary);
+  auto const expected = packings(loaded);
+  CHECK(expected.first > 15);
+  CHECK(expected.second == 0);
+  CHECK(packings(Model::load(path)) == expected);
+  CHECK(packings(Model(loaded.model(), Tokenizer(vocabulary))) == expected);
+}
+#endif

@@ -12,6 +12,8 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "kovos/clip/preprocess.hpp"
@@ -20,6 +22,7 @@
 #include "kovos/io/tensor_bytes.hpp"
 #include "kovos/segmentation/any_model.hpp"
 #include "kovos/segmentation/cat_seg.hpp"
+#include "support/tools_probe.hpp"
 
 namespace {
 
@@ -125,8 +128,68 @@ TEST_CASE("labels, confidence, areas and scores belong together") {
     CHECK(result.mean_confidence[t] == doctest::Approx(count[t] > 0 ? confidence[t] / count[t] : 0));
   }
   CHECK(result.unknown_area == 0);
-  CHECK(result.times.total() > 0);
 }
+
+TEST_CASE("stage times are taken where they are asked for; nothing else differs") {
+  auto const model = load();
+  auto const words = model.encode({"cat", "wall", "sky"});
+  SegmentOptions options;
+  options.keep_scores = true;
+  (void)model.segment(picture(), words, options);  // what is packed or allocated is there then
+  auto const run = [&](bool timed) {
+    options.time_stages = timed;
+    kovos::test::ToolsProbe probe;
+    auto result = model.segment(picture(), words, options);
+    return std::tuple(std::move(result), probe.kernels, probe.fences.size());
+  };
+  auto const [plain, plain_kernels, plain_fences] = run(false);
+  auto const [timed, timed_kernels, timed_fences] = run(true);
+  CHECK(plain.times.stages().empty());
+  std::vector<std::string> stages;
+  for (auto const& [stage, seconds] : timed.times.stages()) {
+    stages.push_back(stage);
+    CHECK(seconds > 0);
+  }
+  CHECK(stages == std::vector<std::string>{"preprocessing", "image encoder", "cost volume", "guidance",
+                                           "cost embedding", "spatial aggregation", "class aggregation", "decoder",
+                                           "labels"});
+  CHECK(timed_kernels == plain_kernels);
+  // Five views, of which each goes through four stages and two layers of two.
+  CHECK(timed_fences == plain_fences + 3 + 5 * (4 + 2 * 2));
+  CHECK(timed.labels.labels == plain.labels.labels);
+  CHECK(timed.confidence == plain.confidence);
+  for (std::size_t i = 0; i < plain.scores.size(); ++i) REQUIRE(timed.scores.data()[i] == plain.scores.data()[i]);
+}
+
+#ifdef KOVOS_HOST_ENGINE
+TEST_CASE("every way into a context packs each weight once") {
+  using Host = Kokkos::DefaultHostExecutionSpace;
+  using Model = CatSeg<tiny, float, Host>;
+  auto const names = {"cat", "wall", "sky"};
+  // How often something was packed to be kept by the first picture and its words, and by the second.
+  auto const packings = [&](Model const& model) {
+    auto const run = [&] {
+      auto const before = model.context().packed().made();
+      (void)model.segment(picture(), model.encode(names));
+      return model.context().packed().made() - before;
+    };
+    std::size_t const first = run();
+    return std::pair(first, run());
+  };
+  EmbeddingCache const nothing_kept{std::filesystem::path()};
+  auto const file = with_canonical_names(read_checkpoint(data() / "tiny.safetensors"));
+  auto const vocabulary = find_vocabulary(file, data() / "tiny.safetensors");
+  auto const loaded = Model::from_tensors(file, vocabulary, {}, nothing_kept);
+  auto const [first, second] = packings(loaded);
+  CHECK(first > 30);
+  CHECK(second == 0);
+  auto const expected = std::pair(first, second);
+  CHECK(packings(Model::load(data() / "tiny.safetensors", {}, {}, nothing_kept)) == expected);
+  CHECK(packings(loaded.with_context(Context<Host>())) == expected);
+  CHECK(packings(loaded.with_context(Context<Host>()).with_context(Context<Host>())) == expected);
+  CHECK(packings(Model(loaded.network(), loaded.tokenizer(), {}, nothing_kept)) == expected);
+}
+#endif
 
 TEST_CASE("unknown and background") {
   auto const model = load();

@@ -183,6 +183,24 @@ TEST_CASE("trained parameters: one without values is refused by name, one that i
         "[TrainedParameters] fc2.bias has no values to start from");
 }
 
+TEST_CASE_TEMPLATE("trained parameters: no context keeps what it makes of them", T, float, bf16) {
+  Context<Exec> const context;
+  auto network = counted<T>(context);
+  TrainedParameters<Exec> const parameters(context, network, rule);
+  auto copy = network;  // as a model that is evaluated has it
+  declare_constant(context, copy);
+  auto const constant = [&](auto const& parameter) { return context.packed().is_constant(parameter.data()); };
+  CHECK(constant(network.frozen));
+  CHECK_FALSE(constant(network.fc1.weight));
+  CHECK_FALSE(constant(network.fc1.bias));
+  CHECK_FALSE(constant(network.fc2.weight));
+  // Values that are given to it afterwards are its own again.
+  Tensor<T, Extents<6, 4>> const own{Extents<6, 4>{}};
+  network.fc1.weight = own;
+  declare_constant(context, network);
+  CHECK(constant(network.fc1.weight));
+}
+
 TEST_CASE("trained parameters: none at all") {
   Context<Exec> const context;
   auto network = counted(context);

@@ -127,14 +127,14 @@ void convolution_weight_gradient(Context<Exec> const& context, ConvolutionShape 
               kernels.gemm(g);
             }
           });
-      for_each_index(context, "kovos::convolution_weight_gradient sum", s.out_c * depth, [&](std::size_t index) {
+      auto const* const sums = parts.data();
+      for_each_index(context, "kovos::convolution_weight_gradient sum", s.out_c * depth, [=](std::size_t index) {
         std::size_t const tap = index % taps, i = index / taps % s.c, o = index / taps / s.c;
         float sum = 0;
         for (std::size_t part = 0; part < count; ++part)
-          sum += parts.data()[part * s.out_c * depth + o * depth + tap * s.c + i];
+          sum += sums[part * s.out_c * depth + o * depth + tap * s.c + i];
         dw[index] += sum;
       });
-      context.fence();
       return;
     }
 #endif

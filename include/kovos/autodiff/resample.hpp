@@ -120,7 +120,6 @@ void resize_gradient(Context<Exec> const& context, TransposedTaps const& rows, T
   auto const half = context.template tensor<float>(n, h, width * c);
   transposed_axis(context, vertical, dy, n, height, h, width * c, false, half.data());
   transposed_axis(context, horizontal, half.data(), n * h, width, w, c, true, dx);
-  context.fence();
 }
 
 }  // namespace detail

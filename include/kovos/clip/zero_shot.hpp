@@ -29,6 +29,7 @@
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/softmax.hpp"
+#include "kovos/nn/parameter.hpp"
 #include "kovos/text/embedded_vocabulary.hpp"
 #include "kovos/text/prompt_template.hpp"
 #include "kovos/text/tokenizer.hpp"
@@ -45,10 +46,13 @@ class Clip {
   using Words = EncodedWords<memory_space>;
   using Model = ClipModel<Config, T, memory_space>;
 
+  /// The context keeps what it makes of the weights; they must not change, unless they are trained
+  /// (TrainedParameters): then nothing is kept of those that are.
   Clip(Model model, Tokenizer tokenizer, Context<Exec> context = {}, ClipSettings const& settings = settings_of(Config))
       : model_(std::move(model)), tokenizer_(std::move(tokenizer)), context_(std::move(context)), settings_(settings) {
     model_.visual.activation = settings.image_activation;
     model_.text.activation = settings.text_activation;
+    declare_constant(context_, model_);
   }
 
   /// Reads OpenAI's archive, a state dict with its names, open_clip's or Hugging Face's files of this architecture,

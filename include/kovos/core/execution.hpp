@@ -12,6 +12,7 @@
 #include "kovos/core/error.hpp"
 #include "kovos/core/packed_operands.hpp"
 #include "kovos/core/tensor.hpp"
+#include "kovos/core/uploads.hpp"
 #include "kovos/core/workspace.hpp"
 
 namespace kovos {
@@ -82,6 +83,7 @@ class Context {
       : exec_(std::move(exec)),
         workspace_(std::make_shared<Workspace<memory_space>>()),
         packed_(std::make_shared<PackedOperands<memory_space>>()),
+        uploads_(is_host_execution<Exec> ? nullptr : std::make_shared<Uploads<Exec>>(exec_)),
         engine_(engine),
         precision_(precision) {
     require<ConfigError>(engine != Engine::host || has_host_engine<Exec>,
@@ -113,6 +115,9 @@ class Context {
   /// Weights as the engine reads them; empty unless some were declared constant.
   PackedOperands<memory_space>& packed() const { return *packed_; }
 
+  /// Small arrays on their way to the device; none on a host, whose kernels read them where they are.
+  Uploads<Exec>& uploads() const requires(!is_host_execution<Exec>) { return *uploads_; }
+
   /// An uninitialised intermediate tensor.
   template <class T, class... I>
   DynamicTensor<T, sizeof...(I), memory_space> tensor(I... extents) const {
@@ -120,13 +125,16 @@ class Context {
   }
 
   void fence() const {
-    if (!alone_) exec_.fence("kovos::Context::fence");
+    if (alone_) return;
+    if constexpr (is_host_execution<Exec>) exec_.fence("kovos::Context::fence");
+    else uploads_->fence("kovos::Context::fence");
   }
 
  private:
   Exec exec_;
   std::shared_ptr<Workspace<memory_space>> workspace_;
   std::shared_ptr<PackedOperands<memory_space>> packed_;
+  std::shared_ptr<Uploads<Exec>> uploads_;
   Engine engine_;
   MatmulPrecision precision_;
   bool alone_ = false;
@@ -168,7 +176,8 @@ Tensor<T, Shape, Kokkos::HostSpace> to_host(Context<Exec> const& context, Tensor
   }
 }
 
-/// A copy in the context's memory space, or the tensor itself if it is reachable from there already.
+/// A copy in the context's memory space, or the tensor itself if it is reachable from there already. Nobody waits for
+/// a small copy (Uploads::largest); kernels of the context come after it, and the tensor is not needed any more.
 template <class Exec, class T, class Shape>
 Tensor<T, Shape, typename Exec::memory_space> to_device(Context<Exec> const& context,
                                                         Tensor<T, Shape, Kokkos::HostSpace> const& tensor) {
@@ -177,11 +186,7 @@ Tensor<T, Shape, typename Exec::memory_space> to_device(Context<Exec> const& con
     return {tensor.data(), tensor.extents(), tensor.owner()};
   } else {
     auto copy = context.workspace().template tensor<std::remove_const_t<T>>(tensor.extents());
-    using Flat = dynamic_extents<1>;
-    Kokkos::deep_copy(context.exec(),
-                      TensorView<std::remove_const_t<T>, Flat, Memory>(copy.data(), Flat(copy.size())).kokkos_view(),
-                      TensorView<T, Flat>(tensor.data(), Flat(tensor.size())).kokkos_view());
-    context.fence();
+    context.uploads().template copy<std::remove_const_t<T>, Memory>(tensor.data(), tensor.size(), copy.data());
     return {copy.data(), copy.extents(), copy.owner()};
   }
 }

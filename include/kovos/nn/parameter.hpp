@@ -24,8 +24,19 @@ class Parameter : public Tensor<T const, Extents<E...>, Memory> {
   /// Takes over the memory of a tensor of the same extents; shares it, copies nothing.
   Parameter& operator=(tensor_type value) {
     static_cast<tensor_type&>(*this) = std::move(value);
+    trained_ = false;
     return *this;
   }
+
+  /// The same for memory in which an optimiser goes on writing: no context keeps what it makes of it.
+  void train_in(tensor_type value) {
+    *this = std::move(value);
+    trained_ = true;
+  }
+  bool is_trained() const { return trained_; }
+
+ private:
+  bool trained_ = false;
 };
 
 /// The modules of a `ModuleList`, visited as "0.", "1.", ... as PyTorch names them.
@@ -36,10 +47,11 @@ void visit_list(Modules& modules, F& f, std::string const& prefix) {
 }
 
 /// Says that the parameters of a module do not change any more, so that a context may keep what it makes of them
-/// (PackedOperands). Not for modules that are trained.
+/// (PackedOperands); without it they are packed again at every product. Leaves out those that are trained.
 template <class C, class Module>
 void declare_constant(C const& context, Module& module) {
   auto const declare = [&](std::string const&, auto const& parameter) {
+    if (parameter.is_trained()) return;
     context.packed().declare_constant(parameter.data(), parameter.size() * sizeof(*parameter.data()),
                                       parameter.owner());
   };

@@ -27,6 +27,7 @@
 #include "kovos/kernels/reduction.hpp"
 #include "kovos/kernels/resample.hpp"
 #include "kovos/kernels/resize_u8.hpp"
+#include "kovos/nn/parameter.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/segmentation/segmentation.hpp"
@@ -56,11 +57,15 @@ class CatSeg {
   using Network = CatSegNetwork<Config, T, memory_space>;
   using Words = EncodedWords<memory_space>;
 
+  /// The context keeps what it makes of the weights; they must not change, unless they are trained
+  /// (TrainedParameters): then nothing is kept of those that are.
   CatSeg(Network network, Tokenizer tokenizer, Context<Exec> context = {}, EmbeddingCache cache = {})
       : network_(std::move(network)),
         tokenizer_(std::move(tokenizer)),
         context_(std::move(context)),
-        cache_(std::move(cache)) {}
+        cache_(std::move(cache)) {
+    declare_constant(context_, network_);
+  }
 
   /// Reads a checkpoint of this architecture: the authors' .pth, any PyTorch file or safetensors with their keys.
   /// The vocabulary is the given file, the checkpoint's own, or found beside the weights or in $KOVOS_HOME.
@@ -81,9 +86,8 @@ class CatSeg {
       packed = std::make_shared<PackedFile>(cache.folder(), tensors, engine_name(context),
                                             std::is_same_v<T, float> ? "fp32" : "bf16");
     load_parameters_or_throw(context, network, packed ? packed->ready(tensors) : tensors, preset_name<Config>);
-    declare_constant(context, network);
-    if constexpr (is_host_execution<Exec>) packed->restore(context, network, tensors);
     CatSeg model(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context), std::move(cache));
+    if constexpr (is_host_execution<Exec>) packed->restore(model.context_, model.network_, tensors);
     model.packed_ = std::move(packed);
     return model;
   }
@@ -92,7 +96,7 @@ class CatSeg {
   Tokenizer const& tokenizer() const { return tokenizer_; }
   Context<Exec> const& context() const { return context_; }
 
-  /// This model on another execution space instance; the weights are shared.
+  /// This model on another execution space instance; the weights are shared, what is packed of them is not.
   CatSeg with_context(Context<Exec> context) const { return CatSeg(network_, tokenizer_, std::move(context), cache_); }
 
   /// Text features of the classes, computed once: in memory as long as you keep the result, on disk for the next start.
@@ -128,9 +132,10 @@ class CatSeg {
   /// Throws ShapeError for an empty picture, ConfigError for an impossible option.
   Segmentation segment(Image const& picture, Words const& words, SegmentOptions const& options = {}) const {
     Segmentation result;
-    auto const [views, logits] = look(picture, words, options, &result.times);
+    StageTimes* const times = options.time_stages ? &result.times : nullptr;
+    auto const [views, logits] = look(picture, words, options, times);
     {
-      Stage stage(context_, "labels", &result.times);
+      Stage stage(context_, "labels", times);
       choose_labels(views, logits, words, picture.height, picture.width, options, result);
     }
     finish(result, options);

@@ -63,7 +63,7 @@ struct NativeSegmentation {
   std::vector<double> mean_confidence;  // per class, over its pixels; 0 where it has none
   double unknown_area = 0;              // share of the picture
   std::size_t windows = 0;              // that went through the network, those computed twice counted twice
-  StageTimes times;                     // seconds per stage
+  StageTimes times;                     // seconds per stage, if they were asked for
 };
 
 namespace detail {
@@ -125,10 +125,11 @@ NativeSegmentation segment_native(Model const& model, PictureParts const& pictur
   detail::WindowAxis const down(picture.height, native.window, stride), across(picture.width, native.window, stride);
 
   NativeSegmentation result;
+  StageTimes* const times = options.time_stages ? &result.times : nullptr;
   auto const scores_of = [&](std::size_t row, std::size_t column) {
     ++result.windows;
     return model.grid_scores(picture.read(down.starts[row], across.starts[column], down.length, across.length), words,
-                             options, &result.times);
+                             options, times);
   };
   using Scores = decltype(scores_of(0, 0));  // [T, h, w, 1]
   std::map<std::pair<std::size_t, std::size_t>, Scores> kept;
@@ -161,7 +162,7 @@ NativeSegmentation segment_native(Model const& model, PictureParts const& pictur
 
       Segmentation block;
       {
-        Stage stage(context, "labels", &result.times);
+        Stage stage(context, "labels", times);
         block.labels = {bottom - top, right - left, std::vector<std::uint16_t>((bottom - top) * (right - left))};
         block.confidence.resize(block.labels.labels.size());
         block.names = words.names;
@@ -215,7 +216,7 @@ NativeSegmentation segment_native(Model const& model, PictureParts const& pictur
         result.names = block.names;
       }
       {
-        Stage stage(context, "writing", &result.times);
+        Stage stage(context, "writing", times);
         sink(top, left, block.labels);
       }
       std::erase_if(kept, [&](auto const& item) { return down.starts[item.first.first] + down.length <= bottom; });

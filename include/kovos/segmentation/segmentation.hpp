@@ -34,6 +34,7 @@ struct SegmentOptions {
   std::size_t most_decoded = 0;
   std::size_t layers = 0;    ///< of the head's aggregation: only the first so many are run; 0: all
   bool keep_scores = false;  ///< fills Segmentation::scores, 4 bytes per class and pixel
+  bool time_stages = false;  ///< fills Segmentation::times, and waits for each stage to end; the result is the same
 };
 
 /// A segmented picture.
@@ -45,7 +46,7 @@ struct Segmentation {
   std::vector<double> mean_confidence;       // per class, over its pixels; 0 where it has none
   double unknown_area = 0;                   // share of the picture
   Tensor<float, dynamic_extents<3>> scores;  // [T, H, W] after the sigmoid, if kept; all words, background not folded
-  StageTimes times;                          // seconds per stage
+  StageTimes times;                          // seconds per stage, if they were asked for
 };
 
 /// Applies the unknown threshold and the background rule to labels, of which some may be unknown already, and takes the

@@ -89,8 +89,8 @@ class AdamW {
   std::size_t steps() const { return steps_; }
   void set_steps(std::size_t steps) { steps_ = steps; }
 
-  /// One step with the rate learning_rate * multiplier. Returns the gradient norm before clipping; if it is not finite
-  /// nothing is changed.
+  /// One step with the rate learning_rate * multiplier, asynchronous but for the norm. Returns the gradient norm before
+  /// clipping; if it is not finite nothing is changed.
   double step(TrainedParameters<Exec> const& parameters, double multiplier = 1) {
     double const norm = l2_norm(context_, parameters.gradients());
     if (!std::isfinite(norm)) return norm;
@@ -114,7 +114,6 @@ class AdamW {
       detail::adamw_step(context_, s, entry.size);
     }
     parameters.publish();
-    context_.fence();
     return norm;
   }
 

@@ -126,7 +126,6 @@ std::size_t restore_training(Context<Exec> const& context, NamedTensors const& f
     Tensor<float, dynamic_extents<1>> host(dynamic_extents<1>{values.size()});
     std::copy(values.begin(), values.end(), host.data());
     assign(context, flat.slice(entry.offset, entry.size), to_device(context, host));
-    context.fence();
   };
   for (auto const& entry : parameters.list()) {
     put(entry.name, entry, parameters.values());

@@ -50,6 +50,7 @@ class TrainedParameters {
   using Memory = typename Exec::memory_space;
   using Flat = DynamicTensor<float, 1, Memory>;
 
+  /// Asynchronous on the context's instance, as all that follows.
   /// rule(name) -> std::optional<ParameterRule>, empty for a parameter that is frozen.
   /// Throws CheckpointError if a parameter has no values yet.
   template <class Network, class Rule>
@@ -75,17 +76,18 @@ class TrainedParameters {
       Flat const slot = values_.slice(entry.offset, entry.size);
       assign(context_, slot, copy_of(context_, parameter).reshape(dynamic_extents<1>{entry.size}));
       if constexpr (std::is_same_v<T, float>) {
-        parameter = Tensor<T const, Extents<E...>, M>(slot.data(), Extents<E...>{}, values_.owner());
+        parameter.train_in({slot.data(), Extents<E...>{}, values_.owner()});
       } else {
         Tensor<T, Extents<E...>, M> half{Extents<E...>{}};
-        parameter = Tensor<T const, Extents<E...>, M>(half.data(), half.extents(), half.owner());
+        parameter.train_in(half);
         halves_.push_back({half.reshape(dynamic_extents<1>{entry.size}), entry.offset});
       }
     };
     network.visit(bind, "");
     publish();
-    context_.fence();
   }
+
+  Context<Exec> const& context() const { return context_; }
 
   std::vector<TrainedParameter> const& list() const { return list_; }
   Flat const& values() const { return values_; }

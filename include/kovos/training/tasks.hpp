@@ -186,7 +186,7 @@ class ClipTask {
   void after_step(TrainedParameters<Exec> const& parameters) {
     for (auto const& entry : parameters.list())
       if (entry.name.ends_with("logit_scale"))
-        clamp_to(Context<Exec>{}, parameters.values().slice(entry.offset, 1), std::log(100.0f));
+        clamp_to(parameters.context(), parameters.values().slice(entry.offset, 1), std::log(100.0f));
   }
 
   static void clamp_to(Context<Exec> const& context, DynamicTensor<float, 1, typename Exec::memory_space> const& x,
@@ -195,7 +195,6 @@ class ClipTask {
     detail::for_each_index(
         context, "kovos::clamp_to", x.size(),
         KOKKOS_LAMBDA(std::size_t i) { data[i] = data[i] < most ? data[i] : most; });
-    context.fence();
   }
 
  private:
