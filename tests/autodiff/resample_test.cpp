@@ -66,7 +66,9 @@ TEST_CASE("average_pool2d") {
     reference::Map map;
     std::size_t k;
   };
-  for (auto const& p : {Case{{1, 2, 2, 1}, 2}, Case{{2, 6, 3, 5}, 3}, Case{{3, 2, 6, 17}, 2}, Case{{1, 5, 10, 3}, 5}}) {
+  for (auto const& p : {Case{{1, 2, 2, 1}, 2}, Case{{2, 6, 3, 5}, 3}, Case{{3, 2, 6, 17}, 2}, Case{{1, 5, 10, 3}, 5},
+                        // Rows and columns that do not fill a block.
+                        Case{{1, 6, 6, 3}, 4}, Case{{2, 7, 4, 5}, 2}, Case{{3, 5, 8, 2}, 3}}) {
     CAPTURE(extents_of(p.map).to_string());
     CAPTURE(p.k);
     check_rule(

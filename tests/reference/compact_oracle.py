@@ -15,7 +15,8 @@ import numpy as np
 
 import safetensors_format
 
-WHOLE = 6000        # tensors up to this many elements are kept whole
+WHOLE = 15000       # tensors up to this many elements are kept whole
+ALL_WHOLE = {"c3"}  # of these cases, which record every intermediate tensor, all of them
 SAMPLE = 1500       # larger ones keep about this many
 RESAMPLE_WHOLE = 12288
 
@@ -99,7 +100,7 @@ def compact_cases(oracle, out):
                 array = array.astype(np.uint8 if len(case["classes"]) <= 255 else np.uint16)
             elif array.dtype.kind == "i":
                 array = array.astype(np.int32)
-            elif array.size > WHOLE:
+            elif array.size > WHOLE and name not in ALL_WHOLE:
                 entry["stride"] = stride_for(array.shape)
                 packed[f"{name}/{key}@{entry['stride']}"] = array.reshape(-1)[::entry["stride"]]
                 continue

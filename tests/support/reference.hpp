@@ -421,8 +421,8 @@ inline Expected average_pool2d(Map const& m, Values const& x, std::size_t k) {
   Map const o{m.n, m.height / k, m.width / k, m.channels};
   Expected e{Values(o.size()), Values(o.size())};
   for (std::size_t n = 0; n < m.n; ++n)
-    for (std::size_t y = 0; y < m.height; ++y)
-      for (std::size_t z = 0; z < m.width; ++z)
+    for (std::size_t y = 0; y < o.height * k; ++y)
+      for (std::size_t z = 0; z < o.width * k; ++z)
         for (std::size_t c = 0; c < m.channels; ++c) {
           double const term = x[m.at(n, y, z) + c] / static_cast<double>(k * k);
           e.value[o.at(n, y / k, z / k) + c] += term;

@@ -14,15 +14,18 @@ namespace kovos {
 
 namespace detail {
 
-/// dx[block] += dy / k^2. x: [n, height, width, c].
+/// dx[block] += dy / k^2; what was in no block receives nothing. x: [n, height, width, c].
 template <class Exec>
-void average_pool2d_gradient(Context<Exec> const& context, float const* dy, std::size_t rows, std::size_t width,
-                             std::size_t c, std::size_t k, float* dx) {
+void average_pool2d_gradient(Context<Exec> const& context, float const* dy, std::size_t n, std::size_t height,
+                             std::size_t width, std::size_t c, std::size_t k, float* dx) {
   float const factor = 1.0f / static_cast<float>(k * k);
+  std::size_t const rows = height / k, columns = width / k;
   for_each_index(
-      context, "kovos::average_pool2d_gradient", rows * width, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const row = index / width / k, column = index % width / k;
-        for (std::size_t i = 0; i < c; ++i) dx[index * c + i] += factor * dy[(row * (width / k) + column) * c + i];
+      context, "kovos::average_pool2d_gradient", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const row = index / width % height / k, column = index % width / k;
+        if (row >= rows || column >= columns) return;
+        float const* const from = dy + ((index / width / height * rows + row) * columns + column) * c;
+        for (std::size_t i = 0; i < c; ++i) dx[index * c + i] += factor * from[i];
       });
 }
 
@@ -132,7 +135,7 @@ auto average_pool2d(Tape<Exec, Policy> const& tape, DynamicTensor<float, 4, type
   auto const y = tape.adopt(average_pool2d(tape.context(), x, k));
   auto const dx = tape.gradient_of(x.data());
   tape.record(y.data(), {dx}, {}, [dx, k, e = x.extents()](auto const& t, float* dy) {
-    detail::average_pool2d_gradient(t.context(), dy, e[0] * e[1], e[2], e[3], k, dx.accumulate(t.context()));
+    detail::average_pool2d_gradient(t.context(), dy, e[0], e[1], e[2], e[3], k, dx.accumulate(t.context()));
   });
   return y;
 }

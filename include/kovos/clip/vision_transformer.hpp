@@ -128,15 +128,15 @@ class VisionTransformer {
                         config.patch_size, ", got ", pixels.extents().to_string());
     auto const patches = conv1(context, pixels);  // [N, S, S, width]
     observe("clip.patch_embed", patches);
-    auto const x = ln_pre(context, add_positions(context, patches));
+    auto const x = ln_pre(context, add_positions(context, patches, observe));
     observe("clip.ln_pre", x);
     return x;
   }
 
   /// Class token and positions; the stored table is resized bicubically if the grid is another. [N, S, S, width] ->
   /// [N, 1 + S S, width].
-  template <execution_context C>
-  auto add_positions(C const& context, DynamicTensor<float, 4, Memory> const& patches) const {
+  template <execution_context C, class Observer>
+  auto add_positions(C const& context, DynamicTensor<float, 4, Memory> const& patches, Observer const& observe) const {
     constexpr std::size_t grid = config.grid();
     // Only read: kernels take tensors of mutable elements.
     DynamicTensor<float, 2, Memory> const table(const_cast<float*>(positional_embedding.data()),
@@ -146,6 +146,7 @@ class VisionTransformer {
     auto const stored = table.slice(1, grid * grid).reshape(dynamic_extents<4>(1, grid, grid, width));
     auto const positions =
         patches.extent(1) == grid ? stored : resize_bicubic(context, stored, patches.extent(1), patches.extent(2));
+    observe("clip.patch_positions", positions);  // [1, S, S, width], without the class token's
     return map_to_tokens(context, patches, first, positions);
   }
 

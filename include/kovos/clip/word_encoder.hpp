@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kovos/clip/embedding_cache.hpp"
+#include "kovos/clip/observer.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/hash.hpp"
@@ -42,8 +43,39 @@ Fingerprint fingerprint_of(TextEncoder encoder) {
   return print;
 }
 
+/// Rows of text features: the unit vectors of the prompts i with owner[i] = r, averaged and made a unit vector again,
+/// are row r; a row of one prompt is that prompt. owner ascends, and every row below `rows` has a prompt. Prompts of
+/// 256 at a time bound the memory. -> [rows, embed_dim]. Throws TextError for a prompt longer than the context.
+template <class Exec, class TextEncoder, class Observer = Unobserved>
+DynamicTensor<float, 2, typename Exec::memory_space> encode_rows(Context<Exec> const& context,
+                                                                 TextEncoder const& encoder,
+                                                                 std::vector<std::vector<std::int32_t>> const& prompts,
+                                                                 std::vector<std::int32_t> const& owner,
+                                                                 std::size_t rows, Observer const& observe = {}) {
+  auto const width = encoder.text_projection.extent(1);
+  auto const features = context.template tensor<float>(prompts.size(), width);
+  for (std::size_t first = 0; first < prompts.size(); first += 256) {
+    std::size_t const count = std::min<std::size_t>(256, prompts.size() - first);
+    assign(context, features.slice(first, count),
+           l2_normalize(context, encoder.encode(context, std::span(prompts).subspan(first, count), observe)));
+  }
+  if (prompts.size() == rows) return features;
+  auto const host = to_host(context, features);
+  Tensor<float, dynamic_extents<2>> sums(dynamic_extents<2>(rows, width));
+  std::fill_n(sums.data(), sums.size(), 0.0f);
+  std::vector<float> count(rows, 0.0f);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    auto const row = static_cast<std::size_t>(owner[i]);
+    count[row] += 1;
+    for (std::size_t d = 0; d < width; ++d) sums(row, d) += host(i, d);
+  }
+  for (std::size_t row = 0; row < rows; ++row)
+    for (std::size_t d = 0; d < width; ++d) sums(row, d) /= count[row];
+  return l2_normalize(context, to_device(context, sums));
+}
+
 /// Encodes every word of every class under every template: unit vectors, averaged over the words of a class and made
-/// unit vectors again. A class of one word is that word. Prompts of 256 at a time bound the memory.
+/// unit vectors again (encode_rows).
 /// print: fingerprint_of(encoder), if it is known, so that words in the cache need none of the encoder's weights.
 /// Throws TextError for an empty list or a prompt longer than the context.
 template <class Exec, class TextEncoder>
@@ -84,28 +116,7 @@ EncodedWords<typename Exec::memory_space> encode_words(Context<Exec> const& cont
     }
   }
 
-  auto const features = context.template tensor<float>(prompts.size(), width);
-  for (std::size_t first = 0; first < prompts.size(); first += 256) {
-    std::size_t const count = std::min<std::size_t>(256, prompts.size() - first);
-    assign(context, features.slice(first, count),
-           l2_normalize(context, encoder.encode(context, std::span(prompts).subspan(first, count))));
-  }
-  if (prompts.size() == rows) {
-    result.features = features.reshape(extents);
-  } else {
-    auto const host = to_host(context, features);
-    Tensor<float, dynamic_extents<2>> sums(dynamic_extents<2>(rows, width));
-    std::fill_n(sums.data(), sums.size(), 0.0f);
-    std::vector<float> count(rows, 0.0f);
-    for (std::size_t i = 0; i < prompts.size(); ++i) {
-      auto const row = static_cast<std::size_t>(owner[i]);
-      count[row] += 1;
-      for (std::size_t d = 0; d < width; ++d) sums(row, d) += host(i, d);
-    }
-    for (std::size_t row = 0; row < rows; ++row)
-      for (std::size_t d = 0; d < width; ++d) sums(row, d) /= count[row];
-    result.features = l2_normalize(context, to_device(context, sums)).reshape(extents);
-  }
+  result.features = encode_rows(context, encoder, prompts, owner, rows).reshape(extents);
   if constexpr (is_host_execution<Exec>) cache.store(key, to_host(context, result.features));
   return result;
 }

@@ -160,13 +160,14 @@ class Aggregator {
     std::size_t index = 0;
     for (auto const& layer : std::span(layers).first(layers_to_run)) {
       std::string const name = "agg.layer" + std::to_string(index) + ".";
+      auto const observe_part = [&](char const* part, auto const& value) { observe(name + part, value); };
       {
         Stage stage(context, "spatial aggregation", options.times);
-        auto const guidance = layer.swin_block.project_guidance(context, appearance);
+        auto const guidance = layer.swin_block.project_guidance(context, appearance, observe_part);
         if constexpr (C::in_place) {
           for_each_tile("kovos::spatial aggregation", [&](C const& c, std::size_t first, std::size_t count) {
             auto const part = x.slice(first, count);
-            assign(c, part, layer.swin_block(c, part, guidance));
+            assign(c, part, layer.swin_block(c, part, guidance, observe_part));
           });
         } else {
           x = block_of_layers(
@@ -177,12 +178,17 @@ class Aggregator {
       observe(name + "spatial", x);
       {
         Stage stage(context, "class aggregation", options.times);
-        x = block_of_layers(
-            context,
-            [&layer, text_guidance, pooling = options.pooling[index]](auto const& c, auto const& v) {
-              return layer.attention(c, v, text_guidance, pooling);
-            },
-            x);
+        std::size_t const pooling = options.pooling[index];
+        if constexpr (C::in_place) {
+          x = layer.attention(context, x, text_guidance, pooling, observe_part);
+        } else {
+          x = block_of_layers(
+              context,
+              [&layer, text_guidance, pooling](auto const& c, auto const& v) {
+                return layer.attention(c, v, text_guidance, pooling);
+              },
+              x);
+        }
       }
       observe(name + "class", x);
       ++index;
@@ -194,9 +200,16 @@ class Aggregator {
     observe("agg.dec_guidance0", guidance_0);
     observe("agg.dec_guidance1", guidance_1);
     if constexpr (C::in_place) {
-      auto const show = [](auto const& watch, char const* name, C const& c, ScaledMap<Memory> const& map) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(watch)>, Unobserved>)
-          watch(name, apply_scaling(c, {copy_of(c, map.x), map.scaling}));
+      // What the fused kernels do not store is computed for an observer in addition.
+      auto const show = [](auto const& watch, char const* up_name, auto const& up, char const* out_name, C const& c,
+                           ScaledMap<Memory> const& in, ScaledMap<Memory> const& out) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(watch)>, Unobserved>) {
+          auto const plain = [&](ScaledMap<Memory> const& map) {
+            return apply_scaling(c, {copy_of(c, map.x), map.scaling});
+          };
+          watch(up_name, up(c, plain(in)));
+          watch(out_name, plain(out));
+        }
       };
       // -> [T, 4 S / pooling, 4 S / pooling]: logits of the maps averaged over pooling x pooling positions.
       auto const decode = [&](char const* label, std::size_t pooling, auto const& watch) {
@@ -204,11 +217,11 @@ class Aggregator {
         auto const prepared_1 = decoder2.prepare(context, average_pool2d(context, guidance_1, pooling));
         auto const logits = context.template tensor<float>(classes, 4 * height / pooling, 4 * width / pooling);
         for_each_tile(label, [&](C const& c, std::size_t first, std::size_t count) {
-          auto const maps = average_pool2d(c, x.slice(first, count), pooling);
-          auto const y = decoder1.with_prepared(c, {maps, {}}, prepared_0);  // [t, 2 S, 2 S, d0]
-          show(watch, "dec.out1", c, y);
+          ScaledMap<Memory> const maps{average_pool2d(c, x.slice(first, count), pooling), {}};
+          auto const y = decoder1.with_prepared(c, maps, prepared_0);  // [t, 2 S, 2 S, d0]
+          show(watch, "dec.up1", decoder1.up, "dec.out1", c, maps, y);
           auto const z = decoder2.with_prepared(c, y, prepared_1);  // [t, 4 S, 4 S, d1]
-          show(watch, "dec.out2", c, z);
+          show(watch, "dec.up2", decoder2.up, "dec.out2", c, y, z);
           auto const part = logits.slice(first, count);
           assign(c, part, head(c, z).reshape(part.extents()));
         });

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 
+#include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
@@ -67,9 +68,12 @@ class ClassAggregation {
   LayerNorm<Dim, T, Memory> norm1;
   LayerNorm<Dim, T, Memory> norm2;
 
-  /// x: [T, H, W, Dim], words: [T, Guide] -> [T, H, W, Dim]. pooling divides H and W: 1 at test time, 2 in training.
-  template <execution_context C, class V, class W>
-  V operator()(C const& context, V const& x, W const& words, std::size_t pooling) const {
+  /// x: [T, H, W, Dim], words: [T, Guide] -> [T, H, W, Dim]. Classes meet on the map averaged over pooling x pooling
+  /// positions, 1 at test time, 2 in training; rows and columns that do not fill a block are dropped there.
+  template <execution_context C, class V, class W, class Observer = Unobserved>
+  V operator()(C const& context, V const& x, W const& words, std::size_t pooling, Observer const& observe = {}) const {
+    auto const pooled = average_pool2d(context, x, pooling);  // [T, H / pooling, W / pooling, Dim]
+    observe("pooled", pooled);
     std::size_t const classes = x.extent(0), height = x.extent(1), width = x.extent(2);
     auto const q = attention.q.project_guidance(context, words);
     auto const k = attention.k.project_guidance(context, words);
@@ -84,13 +88,14 @@ class ClassAggregation {
         detail::for_each_alone(context, "kovos::class aggregation", blocks, [&](C const& c, std::size_t task) {
           std::size_t const first = positions * task / blocks, count = positions * (task + 1) / blocks - first;
           auto const part = columns_of(c, x.reshape(sequences), first, count);
-          auto const y = aggregate(c, part.reshape(dynamic_extents<4>(classes, 1, count, Dim)), q, k, padding, 1);
+          auto const line = part.reshape(dynamic_extents<4>(classes, 1, count, Dim));
+          auto const y = aggregate(c, line, line, q, k, padding);
           assign_columns(c, result.reshape(sequences), first, y.reshape(part.extents()));
         });
         return result;
       }
     }
-    return aggregate(context, x, q, k, padding, pooling);
+    return aggregate(context, x, pooled, q, k, padding);
   }
 
   template <class F>
@@ -104,12 +109,11 @@ class ClassAggregation {
   }
 
  private:
-  /// The same with the words' projections, q and k: [T, Dim] each.
+  /// The same from the pooled map and the words' projections, q and k: [T, Dim] each.
   template <execution_context C, class V, class P>
-  V aggregate(C const& context, V const& x, P const& words_q, P const& words_k, RepeatedKey<Memory> const& padding,
-              std::size_t pooling) const {
+  V aggregate(C const& context, V const& x, V const& pooled, P const& words_q, P const& words_k,
+              RepeatedKey<Memory> const& padding) const {
     std::size_t const classes = x.extent(0);
-    auto const pooled = average_pool2d(context, x, pooling);
     std::size_t const positions = pooled.extent(1) * pooled.extent(2);
     dynamic_extents<3> const sequences(classes, positions, Dim);
     auto const tokens = pooled.reshape(dynamic_extents<2>(classes * positions, Dim));

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 
+#include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
@@ -31,17 +32,22 @@ class SpatialAggregation {
   };
 
   /// appearance: [1, H, W, Guide], raw.
-  template <execution_context C, class V>
-  Guidance project_guidance(C const& context, V const& appearance) const {
+  template <execution_context C, class V, class Observer = Unobserved>
+  Guidance project_guidance(C const& context, V const& appearance, Observer const& observe = {}) const {
     auto const normalised = guidance_norm(context, appearance);
+    observe("guidance_norm", normalised);
     return {block_1.project_guidance(context, normalised, Window, 0),
             block_2.project_guidance(context, normalised, Window, shift_of(appearance))};
   }
 
   /// x: [T, H, W, Dim], overwritten where the context allows it -> [T, H, W, Dim].
-  template <execution_context C, class V>
-  V operator()(C const& context, V const& x, Guidance const& guidance) const {
-    return block_2(context, block_1(context, x, guidance.first, Window, 0), guidance.second, Window, shift_of(x));
+  template <execution_context C, class V, class Observer = Unobserved>
+  V operator()(C const& context, V const& x, Guidance const& guidance, Observer const& observe = {}) const {
+    auto const y = block_1(context, x, guidance.first, Window, 0);
+    observe("swin1", y);
+    auto const z = block_2(context, y, guidance.second, Window, shift_of(x));
+    observe("swin2", z);
+    return z;
   }
 
   template <class F>
