@@ -2,8 +2,9 @@
 """Keeps to what nvcc asks of a function that holds a KOKKOS_LAMBDA: it names its return type, is no generic lambda and
 no private member. nvcc says so itself, but only where somebody has it and only of what is instantiated.
 
-    check_device_lambdas.py INCLUDE_KOVOS     checks a tree
-    check_device_lambdas.py --self-test       proves that bad text is refused
+    check_device_lambdas.py INCLUDE_KOVOS             checks a tree
+    check_device_lambdas.py INCLUDE_KOVOS CUBIN...    and that each function that holds one is in what nvcc made
+    check_device_lambdas.py --self-test               proves that bad text is refused
 """
 import pathlib
 import re
@@ -54,72 +55,81 @@ def parts_of(head):
 
 
 def kind_of(head):
-    """What a brace opens, and what is wrong with it as the home of a KOKKOS_LAMBDA."""
+    """What a brace opens: its kind, what is wrong with it as the home of a KOKKOS_LAMBDA, the name of a function."""
     head = head.strip()
     if CONTROL.match(head):
-        return "block", None
+        return "block", None, None
     if re.search(r"\bnamespace\b", head) or head.startswith("extern"):
-        return "namespace", None
+        return "namespace", None, None
     if CLASS.match(head):
-        return "class", None
+        return "class", None, None
     if re.search(r"\]\s*$", head):
-        return "lambda", None
+        return "lambda", None, None
     parts = parts_of(head)
     if parts is None:
-        return "block", None
+        return "block", None, None
     before, parameters, result = parts
     if re.search(r"\bKOKKOS_(?:CLASS_)?LAMBDA$", before):
-        return "lambda", "a KOKKOS_LAMBDA inside another"
+        return "lambda", "another", None
     if before.endswith("]"):
-        return "lambda", "a generic lambda" if re.search(r"\bauto\b", parameters) else None
+        return "lambda", "a generic lambda" if re.search(r"\bauto\b", parameters) else None, None
     if before.endswith(">") and before[: opening(before, len(before) - 1)].rstrip().endswith("]"):
-        return "lambda", "a generic lambda"
+        return "lambda", "a generic lambda", None
     name = re.search(r"(?:operator\s*\S+|[\w:~]+)$", before)
     if result is None and name and DEDUCED.search(re.sub(r"^template\s*<.*?>\s*(?=\w)", "", before[: name.start()])):
-        return "function", "a function that does not name its return type"
-    return "function", None
+        return "function", "a function that does not name its return type", name.group()
+    return "function", None, name.group() if name else None
 
 
-def check_text(text):
-    """Yields (line, problem) for each KOKKOS_LAMBDA of the text that nvcc would refuse."""
+def device_lambdas(text):
+    """Yields (line, name of the function, what nvcc would refuse) for each KOKKOS_LAMBDA of the text."""
     text = plain(text)
-    stack, begin = [], 0  # (bracket, kind, problem, where the text before it began, access)
+    stack, begin = [], 0  # (kind, problem, name, where the text before it began, access outside)
     access = "public"
     for at, letter in enumerate(text):
         if letter in "([{":
-            kind, problem = ("paren", None) if letter != "{" else kind_of(text[begin:at])
-            private = kind == "function" and any(k == "class" for _, k, *_ in stack[-1:]) and access != "public"
-            head = text[begin:at]
-            stack.append((letter, kind, "a private member" if private and not problem else problem, begin, access))
+            kind, problem, name = kind_of(text[begin:at]) if letter == "{" else ("bracket", None, None)
+            if kind == "function" and stack and stack[-1][0] == "class" and access != "public":
+                problem = problem or "a private member"
+            stack.append((kind, problem, name, begin, access))
             if kind == "class":
-                access = "private" if CLASS.match(head.strip()).group(1) == "class" else "public"
+                access = "private" if CLASS.match(text[begin:at].strip()).group(1) == "class" else "public"
             begin = at + 1
         elif letter in ")]}":
-            _, kind, _, before, outer = stack.pop()
+            kind, _, _, before, outside = stack.pop()
             if kind == "class":
-                access = outer
+                access = outside
             begin = at + 1 if letter == "}" else before
         elif letter == ";":
             begin = at + 1
         elif letter == ":" and (found := ACCESS.search(text, max(begin, at - 12), at + 2)) and found.end() == at + 1:
             access, begin = found.group(1), at + 1
         elif text.startswith("KOKKOS_LAMBDA", at) or text.startswith("KOKKOS_CLASS_LAMBDA", at):
-            line = text.count("\n", 0, at) + 1
-            for _, kind, problem, *_ in reversed(stack):
-                if problem:
-                    yield line, f"a KOKKOS_LAMBDA in {problem}" if not problem.startswith("a KOKKOS") else problem
+            problems, function = [], None
+            for kind, problem, name, *_ in reversed(stack):
+                problems += [problem] if problem else []
                 if kind == "function":
+                    function = name
                     break
+            yield text.count("\n", 0, at) + 1, function, problems
 
 
-def check(root):
+def check(root, cubins=()):
+    """(problems, number of device lambdas)"""
     root, problems, count = pathlib.Path(root), [], 0
+    compiled = b"".join(pathlib.Path(cubin).read_bytes() for cubin in cubins)
     for path in sorted(root.rglob("*")):
         if path.suffix not in (".hpp", ".inc"):
             continue
-        text = path.read_text("utf-8")
-        count += len(re.findall(r"\bKOKKOS_(?:CLASS_)?LAMBDA\b", plain(text)))
-        problems += [f"{path.relative_to(root).as_posix()}:{line}: {problem}" for line, problem in check_text(text)]
+        for line, function, refused in device_lambdas(path.read_text("utf-8")):
+            where = f"{path.relative_to(root).as_posix()}:{line}"
+            count += 1
+            problems += [f"{where}: a KOKKOS_LAMBDA in {problem}" for problem in refused]
+            # Mangled names hold each name behind its length.
+            if cubins and f"{len(function)}{function}".encode() not in compiled:
+                problems.append(f"{where}: nvcc compiled no {function}; tests/cuda must call it")
+    if count == 0:
+        problems.append("there is no KOKKOS_LAMBDA at all: is this the right folder?")
     return problems, count
 
 
@@ -149,12 +159,14 @@ def self_test():
         "a comment": f"auto f() {{ return 1; }}  // KOKKOS_LAMBDA(\nauto g() {{ char const* s = \"KOKKOS_LAMBDA {{\"; return s; }}",
     }
     for name, text in bad.items():
-        if len(list(check_text(text))) != 1:
-            print(f"{name}: found {list(check_text(text))}")
+        refused = [problem for _, _, problems in device_lambdas(text) for problem in problems]
+        if len(refused) != 1:
+            print(f"{name}: found {refused}")
             return 1
     for name, text in good.items():
-        if problems := list(check_text(text)):
-            print(f"{name} was refused: {problems}")
+        found = list(device_lambdas(text))
+        if any(problems or function != "f" for _, function, problems in found):
+            print(f"{name} was refused: {found}")
             return 1
     print(f"{len(bad)} bad texts refused")
     return 0
@@ -163,9 +175,7 @@ def self_test():
 def main():
     if sys.argv[1:] == ["--self-test"]:
         return self_test()
-    problems, count = check(sys.argv[1])
-    if count == 0:
-        problems.append("there is no KOKKOS_LAMBDA at all: is this the right folder?")
+    problems, count = check(sys.argv[1], sys.argv[2:])
     for problem in problems:
         print(problem)
     print(f"{count} device lambdas, {len(problems)} problems")

@@ -38,15 +38,16 @@ class Extents {
 
   KOKKOS_FUNCTION constexpr std::size_t operator[](std::size_t i) const { return sizes_[i]; }
 
+  // Loops end at `!=`: compilers find `<` pointless where the rank is 0.
   KOKKOS_FUNCTION constexpr std::size_t size() const {
     std::size_t count = 1;
-    for (std::size_t i = 0; i < sizeof...(E); ++i) count *= sizes_[i];
+    for (std::size_t i = 0; i != sizeof...(E); ++i) count *= sizes_[i];
     return count;
   }
 
   template <std::size_t... F>
   requires(sizeof...(F) == sizeof...(E)) constexpr bool operator==(Extents<F...> const& other) const {
-    for (std::size_t i = 0; i < rank(); ++i)
+    for (std::size_t i = 0; i != rank(); ++i)
       if (sizes_[i] != other[i]) return false;
     return true;
   }
@@ -54,7 +55,7 @@ class Extents {
   /// "[2, 3, 4]" for messages.
   std::string to_string() const {
     std::string text = "[";
-    for (std::size_t i = 0; i < rank(); ++i) text += (i ? ", " : "") + std::to_string(sizes_[i]);
+    for (std::size_t i = 0; i != rank(); ++i) text += (i ? ", " : "") + std::to_string(sizes_[i]);
     return text + "]";
   }
 

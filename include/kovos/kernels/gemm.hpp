@@ -36,7 +36,8 @@ struct Matrix {
   Matrix transposed() const { return {data, columns, rows, column_stride, row_stride}; }
 
   /// A matrix of mutable elements is also one of constant elements.
-  operator Matrix<T const>() const requires(!std::is_const_v<T>) {
+  template <class U>
+  requires(!std::is_const_v<T> && std::is_same_v<U, T const>) operator Matrix<U>() const {
     return {data, rows, columns, row_stride, column_stride};
   }
 };

@@ -49,22 +49,22 @@ void visit_list(Modules& modules, F& f, std::string const& prefix) {
 /// Says that the parameters of a module do not change any more, so that a context may keep what it makes of them
 /// (PackedOperands); without it they are packed again at every product. Leaves out those that are trained.
 template <class C, class Module>
-void declare_constant(C const& context, Module& module) {
+void declare_constant(C const& context, Module& network) {
   auto const declare = [&](std::string const&, auto const& parameter) {
     if (parameter.is_trained()) return;
     context.packed().declare_constant(parameter.data(), parameter.size() * sizeof(*parameter.data()),
                                       parameter.owner());
   };
-  module.visit(declare, "");
+  network.visit(declare, "");
 }
 
 /// Number of scalar parameters of a module. Every module has `visit(f, prefix)`, which calls f(name, parameter) for
 /// each of its parameters under its official name.
 template <class Module>
-std::size_t count_parameters(Module module) {
+std::size_t count_parameters(Module network) {
   std::size_t count = 0;
   auto add = [&](std::string const&, auto& parameter) { count += parameter.extents().size(); };
-  module.visit(add, "");
+  network.visit(add, "");
   return count;
 }
 
