@@ -478,7 +478,7 @@ Tensor<T const, dynamic_extents<1>> parameter_values(NamedTensors const& file, s
 /// report. Throws CheckpointError naming the key if a weight is NaN or infinite, unless the file is known to be finite:
 /// then nothing that is shared is read.
 template <class Exec, class Module>
-LoadReport load_parameters(Context<Exec> const& context, Module& module, NamedTensors const& file) {
+LoadReport load_parameters(Context<Exec> const& context, Module& network, NamedTensors const& file) {
   LoadReport report;
   std::set<std::string> known;
   auto load = [&]<class T, class Memory, std::size_t... E>(std::string const& name,
@@ -488,7 +488,7 @@ LoadReport load_parameters(Context<Exec> const& context, Module& module, NamedTe
     auto const values = detail::parameter_values<T>(file, name, expected, report);
     if (!values.empty()) parameter = to_device(context, values).reshape(Extents<E...>());
   };
-  module.visit(load, "");
+  for_each_parameter(network, load);
   for (auto const& entry : file.tensors)
     if (!known.contains(entry.first) && !detail::is_ignorable_key(entry.first))
       report.unexpected.push_back(entry.first);
