@@ -59,7 +59,7 @@ int main(int count, char** arguments) try {
     bytes.owner = values;
     file.tensors.emplace(name, bytes);
   };
-  network.visit(add, "");
+  for_each_parameter(network, add);
   file.metadata["note"] = "random weights for demonstrations; they know nothing";
   kovos::write_safetensors(arguments[1], file);
   kovos::write_file_atomically(arguments[2], [](std::ostream& out) { out << merges_text(); });

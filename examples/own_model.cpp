@@ -39,15 +39,14 @@ using Network = kovos::CatSegNetwork<mine, float, Kokkos::HostSpace>;
 /// Seeded random numbers in every parameter; a trainer or a checkpoint would stand here.
 void initialise(Network& network) {
   std::mt19937 generator(7);
-  auto fill = [&]<class T, class Memory, std::size_t... E>(std::string const& name,
-                                                           kovos::Parameter<T, Memory, E...>& p) {
+  auto const fill = [&]<class T, class Memory, std::size_t... E>(
+                        std::string const&, kovos::Parameter<T, Memory, E...>& p, kovos::ParameterRole role) {
     kovos::Tensor<T, kovos::Extents<E...>> values{kovos::Extents<E...>()};
-    bool const scale = name.ends_with("weight") && values.rank() == 1;
-    std::normal_distribution<float> normal(scale ? 1.0f : 0.0f, 0.1f);
+    std::normal_distribution<float> normal(role == kovos::ParameterRole::norm_weight ? 1.0f : 0.0f, 0.1f);
     for (std::size_t i = 0; i < values.size(); ++i) values.data()[i] = normal(generator);
     p = values;
   };
-  network.visit(fill, "");
+  kovos::for_each_parameter(network, fill);
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ class FeatureHead : public Aggregator<Config, float, Memory> {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     Base::visit(f, prefix);
     feature_embedding.visit(f, prefix + "feature_embedding.");
     feature_projection.visit(f, prefix + "feature_projection.");
@@ -100,7 +100,7 @@ class NetworkWith : public CatSegNetwork<Config, float, Memory> {
   Head transformer;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     this->clip_model.visit(f, prefix + "sem_seg_head.predictor.clip_model.");
     transformer.visit(f, prefix + "sem_seg_head.predictor.transformer.");
     this->upsample1.visit(f, prefix + "upsample1.");

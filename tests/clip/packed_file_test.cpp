@@ -40,9 +40,9 @@ struct Module {
   Parameter<float, Kokkos::HostSpace, 4, 8> matrix;
   Parameter<bf16, Kokkos::HostSpace, 3, 5> rounded;
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "matrix", matrix);
-    f(prefix + "rounded", rounded);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "matrix", matrix, ParameterRole::weight);
+    f(prefix + "rounded", rounded, ParameterRole::weight);
   }
 };
 

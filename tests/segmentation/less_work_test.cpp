@@ -68,7 +68,7 @@ struct Fixture {
 
   explicit Fixture(std::size_t side, std::size_t classes) {
     Randomize random;
-    head.visit(random, "");
+    for_each_parameter(head, random);
     image.dense = test::random_tensor(101, 1, side, side, std::size_t{12});
     image.guidance = {test::random_tensor(102, 1, std::size_t{1}, 2 * side, 2 * side, std::size_t{8}),
                       test::random_tensor(103, 1, std::size_t{1}, 4 * side, 4 * side, std::size_t{4})};

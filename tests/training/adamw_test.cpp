@@ -28,11 +28,11 @@ struct TwoGroups {
   Parameter<float, Memory, 4> b;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "a", a);
-    f(prefix + "b", b);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "a", a, ParameterRole::weight);
+    f(prefix + "b", b, ParameterRole::weight);
   }
-  static std::optional<ParameterRule> rule(std::string const& name) {
+  static std::optional<ParameterRule> rule(std::string const& name, ParameterRole) {
     return name == "a" ? ParameterRule{1, 0.1} : ParameterRule{0.2, 0};
   }
 };
@@ -142,7 +142,7 @@ TEST_CASE("AdamW follows its definition in double precision over a hundred steps
   Context<Exec> const context;
   ToyNetwork<> network;
   count_up(context, network, -0.5f, 1.0f / 128);
-  auto const rule = [](std::string const& name) -> std::optional<ParameterRule> {
+  auto const rule = [](std::string const& name, ParameterRole) -> std::optional<ParameterRule> {
     if (name == "frozen") return std::nullopt;
     return ParameterRule{name.starts_with("fc1") ? 0.1 : 1, name.ends_with("weight") ? 0.02 : 0};
   };
@@ -212,7 +212,7 @@ TEST_CASE("AdamW with the authors' settings does not move a weight whose gradien
   Context<Exec> const context;
   TwoGroups<Exec> network;
   count_up(context, network, 0.3f, 1.0f);
-  TrainedParameters<Exec> const parameters(context, network, [](std::string const&) {
+  TrainedParameters<Exec> const parameters(context, network, [](std::string const&, ParameterRole) {
     return std::optional(ParameterRule{1, 1e-4});
   });
   AdamW<Exec> optimizer(context, AdamWConfig{}, parameters);
@@ -246,8 +246,8 @@ TEST_CASE("AdamW publishes the master values to bf16 copies") {
   Context<Exec> const context;
   ToyNetwork<bf16> network;
   count_up(context, network, 1.0f, 0.0f);
-  TrainedParameters<Exec> const parameters(context, network,
-                                           [](std::string const&) { return std::optional(ParameterRule{}); });
+  TrainedParameters<Exec> const parameters(
+      context, network, [](std::string const&, ParameterRole) { return std::optional(ParameterRule{}); });
   AdamW<Exec> optimizer(context, AdamWConfig{.learning_rate = 1e-3}, parameters);
   // Each step takes 1e-3 off: a fifth of bf16's unit below 1, which four steps add up to.
   bool moved = false;

@@ -33,7 +33,7 @@ Values values_of(N network) {
     auto const host = to_host(context, copy_of(context, parameter));
     for (std::size_t i = 0; i < host.size(); ++i) values[name].push_back(static_cast<float>(host.data()[i]));
   };
-  network.visit(collect, "");
+  for_each_parameter(network, collect);
   return values;
 }
 
@@ -135,7 +135,7 @@ TEST_CASE("initialization: what has values keeps them, and does not change what 
       parameter = to_device(context, Given(host.data(), host.extents(), host.owner()));
     }
   };
-  network.visit(give, "");
+  for_each_parameter(network, give);
   REQUIRE(given == head + "conv1.weight");
   initialize(context, network, 3);
   auto const some = values_of(network);

@@ -207,21 +207,23 @@ TEST_CASE("With 256 classes no padding token takes part" * doctest::test_suite("
 TEST_CASE("Each fine-tuning mode trains exactly the authors' parameters, in their groups") {
   Context<Exec> context;
   auto network = Run<>::loaded(context);
+  std::map<std::string, ParameterRole> roles;
   for (auto const& [mode, key] : {std::pair{FineTuning::attention, "attention"}, std::pair{FineTuning::full, "full"},
                                   std::pair{FineTuning::prompt, "prompt"}, std::pair{FineTuning::frozen, "none"}}) {
     CAPTURE(key);
     std::set<std::string> expected, got;
     for (auto const& name : recorded().at("trainable").at(key)) expected.insert(name.get<std::string>());
     CatSegParameterRule const rule{.fine_tuning = mode};
-    auto collect = [&](std::string const& name, auto&) {
-      if (rule(name)) got.insert(name);
+    auto collect = [&](std::string const& name, auto&, ParameterRole role) {
+      if (rule(name, role)) got.insert(name);
+      roles[name] = role;
     };
-    network.visit(collect, "");
+    for_each_parameter(network, collect);
     CHECK(got == expected);
   }
   for (auto const& [name, expected] : recorded().at("param_rules").items()) {
     CAPTURE(name);
-    auto const rule = CatSegParameterRule{}(name);
+    auto const rule = CatSegParameterRule{}(name, roles.at(name));
     REQUIRE(rule);
     CHECK(2e-4 * rule->learning_rate_multiplier == doctest::Approx(expected.at("lr").get<double>()).epsilon(1e-12));
     CHECK(rule->weight_decay == expected.at("weight_decay").get<double>());

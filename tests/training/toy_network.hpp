@@ -21,10 +21,10 @@ struct ToyNetwork {
   Parameter<float, Memory, 3> frozen;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     fc1.visit(f, prefix + "fc1.");
     fc2.visit(f, prefix + "fc2.");
-    f(prefix + "frozen", frozen);
+    f(prefix + "frozen", frozen, ParameterRole::weight);
   }
 };
 
@@ -37,7 +37,7 @@ void count_up(Context<Exec> const& context, Network& network, float start, float
     for (std::size_t i = 0; i < host.size(); ++i) host.data()[i] = T(start + step * static_cast<float>(count++));
     parameter = to_device(context, Tensor<T const, Extents<E...>>(host.data(), host.extents(), host.owner()));
   };
-  network.visit(give, "");
+  for_each_parameter(network, give);
 }
 
 /// The values of a flat array from `offset`.

@@ -36,7 +36,7 @@ class ToyTask {
 
   ToyNetwork<T, Exec>& network() { return network_; }
 
-  std::optional<ParameterRule> rule(std::string const& name) const {
+  std::optional<ParameterRule> rule(std::string const& name, ParameterRole) const {
     if (name == "frozen") return std::nullopt;
     return ParameterRule{name.starts_with("fc1") ? config_.clip_multiplier : 1, config_.weight_decay};
   }
@@ -311,7 +311,7 @@ TEST_CASE("trainer: two batches of two are one batch of four") {
 TEST_CASE("trainer: where nothing is trained it says so") {
   struct Frozen : ToyTask<> {
     using ToyTask<>::ToyTask;
-    std::optional<ParameterRule> rule(std::string const&) const { return std::nullopt; }
+    std::optional<ParameterRule> rule(std::string const&, ParameterRole) const { return std::nullopt; }
   };
   Context<> const context;
   Frozen task(context, toy_config());

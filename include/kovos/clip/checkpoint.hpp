@@ -488,7 +488,7 @@ LoadReport load_parameters(Context<Exec> const& context, Module& network, NamedT
     auto const values = detail::parameter_values<T>(file, name, expected, report);
     if (!values.empty()) parameter = to_device(context, values).reshape(Extents<E...>());
   };
-  network.visit(load, "");
+  for_each_parameter(network, load);
   for (auto const& entry : file.tensors)
     if (!known.contains(entry.first) && !detail::is_ignorable_key(entry.first))
       report.unexpected.push_back(entry.first);

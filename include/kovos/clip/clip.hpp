@@ -24,10 +24,10 @@ class ClipModel {
   Parameter<float, Memory> logit_scale;  // stored as its logarithm
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     visual.visit(f, prefix + "visual.");
     text.visit(f, prefix);
-    f(prefix + "logit_scale", logit_scale);
+    f(prefix + "logit_scale", logit_scale, ParameterRole::logit_scale);
   }
 };
 

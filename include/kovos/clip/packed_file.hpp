@@ -83,7 +83,7 @@ class PackedFile {
 
   /// Puts back what was packed. The module was loaded from ready(weights) and declared constant in the context.
   template <class Exec, class Module>
-  void restore(Context<Exec> const& context, Module network, NamedTensors const& weights) {
+  void restore(Context<Exec> const& context, Module const& network, NamedTensors const& weights) {
     if (path_.empty()) return;
     std::map<std::string, std::span<std::byte const>, std::less<>> places;
     auto const look = [&](std::string const& name, auto const& parameter) {
@@ -92,7 +92,7 @@ class PackedFile {
       bool const converted = original != weights.tensors.end() && original->second.bytes.data() != bytes.data();
       if (converted || bytes.size() <= small) copied_.insert(name);
     };
-    network.visit(look, "");
+    for_each_parameter(network, look);
     // What was packed of something packed comes after it.
     for (bool const nested : {false, true})
       for (auto const& [name, kept] : kept_) {
@@ -110,7 +110,7 @@ class PackedFile {
   /// Writes what the context has packed of the module by now, unless all of it is in the file already. Whether it was
   /// written.
   template <class Exec, class Module>
-  bool save(Context<Exec> const& context, Module network) {
+  bool save(Context<Exec> const& context, Module const& network) {
     if (path_.empty()) return false;
     std::map<std::string, TensorBytes> all;
     std::map<std::byte const*, std::pair<std::byte const*, std::string>> sources;  // begin -> end, name
@@ -123,7 +123,7 @@ class PackedFile {
                                                          : large_prefix;
       add(all, std::string(prefix) + name, bytes, parameter.owner());
     };
-    network.visit(look, "");
+    for_each_parameter(network, look);
     auto const name_at = [&](void const* address) -> std::string {
       auto const* const byte = static_cast<std::byte const*>(address);
       auto source = sources.upper_bound(byte);

@@ -85,10 +85,10 @@ class TextTransformer {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "positional_embedding", positional_embedding);
-    f(prefix + "text_projection", text_projection);
-    f(prefix + "token_embedding.weight", token_embedding);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "positional_embedding", positional_embedding, ParameterRole::word_positions);
+    f(prefix + "text_projection", text_projection, ParameterRole::projection);
+    f(prefix + "token_embedding.weight", token_embedding, ParameterRole::embedding);
     transformer.visit(f, prefix + "transformer.");
     ln_final.visit(f, prefix + "ln_final.");
   }

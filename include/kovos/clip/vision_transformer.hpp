@@ -109,10 +109,10 @@ class VisionTransformer {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "class_embedding", class_embedding);
-    f(prefix + "positional_embedding", positional_embedding);
-    f(prefix + "proj", proj);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "class_embedding", class_embedding, ParameterRole::class_token);
+    f(prefix + "positional_embedding", positional_embedding, ParameterRole::patch_positions);
+    f(prefix + "proj", proj, ParameterRole::projection);
     conv1.visit(f, prefix + "conv1.");
     ln_pre.visit(f, prefix + "ln_pre.");
     transformer.visit(f, prefix + "transformer.");

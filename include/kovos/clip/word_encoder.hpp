@@ -17,6 +17,7 @@
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/tokens.hpp"
+#include "kovos/nn/parameter.hpp"
 #include "kovos/text/prompt_template.hpp"
 #include "kovos/text/tokenizer.hpp"
 #include "kovos/text/word_list.hpp"
@@ -32,14 +33,13 @@ struct EncodedWords {
 
 /// Fingerprint of a text encoder's parameters. Host memory only.
 template <class TextEncoder>
-Fingerprint fingerprint_of(TextEncoder encoder) {
+Fingerprint fingerprint_of(TextEncoder const& encoder) {
   Fingerprint print;
-  auto add = [&](std::string const& name, auto const& parameter) {
+  for_each_parameter(encoder, [&](std::string const& name, auto const& parameter) {
     print.add(name);
     using Value = typename std::remove_cvref_t<decltype(parameter)>::value_type;
     print.add(std::as_bytes(std::span<Value const>(parameter.data(), parameter.size())));
-  };
-  encoder.visit(add, "");
+  });
   return print;
 }
 

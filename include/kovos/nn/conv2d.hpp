@@ -25,9 +25,9 @@ class Conv2d {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "weight", weight);
-    if constexpr (Bias) f(prefix + "bias", bias);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "weight", weight, ParameterRole::weight);
+    if constexpr (Bias) f(prefix + "bias", bias, ParameterRole::bias);
   }
 };
 

@@ -26,9 +26,9 @@ class ConvTranspose2d {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "weight", weight);
-    f(prefix + "bias", bias);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "weight", weight, ParameterRole::weight);
+    f(prefix + "bias", bias, ParameterRole::bias);
   }
 };
 

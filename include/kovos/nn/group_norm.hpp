@@ -30,9 +30,9 @@ class GroupNorm {
   auto parameters() const { return GroupNormParameters{Groups, weight.dynamic(), bias.dynamic()}; }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "weight", weight);
-    f(prefix + "bias", bias);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "weight", weight, ParameterRole::norm_weight);
+    f(prefix + "bias", bias, ParameterRole::norm_bias);
   }
 };
 

@@ -30,10 +30,12 @@ class Linear {
   /// For kernels that apply several layers at once.
   LinearMap<T> map() const { return {{weight.data(), Out, In, In, 1}, {bias.data(), 1, Out, Out, 1}}; }
 
+  /// What starts the layer otherwise than PyTorch's default says so by other roles.
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "weight", weight);
-    f(prefix + "bias", bias);
+  void visit(F& f, std::string const& prefix, ParameterRole weight_role = ParameterRole::weight,
+             ParameterRole bias_role = ParameterRole::bias) const {
+    f(prefix + "weight", weight, weight_role);
+    f(prefix + "bias", bias, bias_role);
   }
 };
 
@@ -74,9 +76,9 @@ class GuidedLinear {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "weight", weight);
-    f(prefix + "bias", bias);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "weight", weight, ParameterRole::weight);
+    f(prefix + "bias", bias, ParameterRole::bias);
   }
 };
 

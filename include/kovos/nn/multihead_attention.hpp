@@ -47,12 +47,12 @@ class MultiheadAttention {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "q_proj_weight", q_proj_weight);
-    f(prefix + "k_proj_weight", k_proj_weight);
-    f(prefix + "v_proj_weight", v_proj_weight);
-    f(prefix + "in_proj_bias", in_proj_bias);
-    out_proj.visit(f, prefix + "out_proj.");
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "q_proj_weight", q_proj_weight, ParameterRole::attention_weight);
+    f(prefix + "k_proj_weight", k_proj_weight, ParameterRole::attention_weight);
+    f(prefix + "v_proj_weight", v_proj_weight, ParameterRole::attention_weight);
+    f(prefix + "in_proj_bias", in_proj_bias, ParameterRole::block_bias);
+    out_proj.visit(f, prefix + "out_proj.", ParameterRole::residual_weight, ParameterRole::block_bias);
   }
 
  private:

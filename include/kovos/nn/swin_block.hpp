@@ -25,7 +25,7 @@ class Mlp {
   Linear<Hidden, Dim, T, Memory> fc2;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     fc1.visit(f, prefix + "fc1.");
     fc2.visit(f, prefix + "fc2.");
   }
@@ -43,7 +43,7 @@ class GuidedWindowAttention {
   Linear<Dim, Dim, T, Memory> proj;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     q.visit(f, prefix + "q.");
     k.visit(f, prefix + "k.");
     v.visit(f, prefix + "v.");
@@ -114,7 +114,7 @@ class SwinBlock {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     norm1.visit(f, prefix + "norm1.");
     attn.visit(f, prefix + "attn.");
     norm2.visit(f, prefix + "norm2.");

@@ -24,9 +24,9 @@ class ClipMlp {
   Linear<Hidden, Dim, T, Memory> c_proj;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    c_fc.visit(f, prefix + "c_fc.");
-    c_proj.visit(f, prefix + "c_proj.");
+  void visit(F& f, std::string const& prefix) const {
+    c_fc.visit(f, prefix + "c_fc.", ParameterRole::hidden_weight, ParameterRole::block_bias);
+    c_proj.visit(f, prefix + "c_proj.", ParameterRole::residual_weight, ParameterRole::block_bias);
   }
 };
 
@@ -56,7 +56,7 @@ class ResidualAttentionBlock {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     attn.visit(f, prefix + "attn.");
     ln_1.visit(f, prefix + "ln_1.");
     mlp.visit(f, prefix + "mlp.");
@@ -90,7 +90,7 @@ class Transformer {
   std::array<ResidualAttentionBlock<Dim, Heads, T, Memory>, Layers> resblocks;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     visit_list(resblocks, f, prefix + "resblocks.");
   }
 };

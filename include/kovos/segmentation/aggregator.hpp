@@ -41,7 +41,7 @@ class AggregatorLayer {
       attention;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     swin_block.visit(f, prefix + "swin_block.");
     attention.visit(f, prefix + "attention.");
   }
@@ -252,7 +252,7 @@ class Aggregator {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     conv1.visit(f, prefix + "conv1.");
     guidance_projection.visit(f, prefix + "guidance_projection.0.");
     text_guidance_projection.visit(f, prefix + "text_guidance_projection.0.");

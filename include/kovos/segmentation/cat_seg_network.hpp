@@ -51,7 +51,7 @@ class CatSegNetwork {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     clip_model.visit(f, prefix + "sem_seg_head.predictor.clip_model.");
     transformer.visit(f, prefix + "sem_seg_head.predictor.transformer.");
     upsample1.visit(f, prefix + "upsample1.");

@@ -32,7 +32,7 @@ class ClassAttentionProjections {
   Linear<Dim, Dim, T, Memory> v;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     q.visit(f, prefix + "q.");
     k.visit(f, prefix + "k.");
     v.visit(f, prefix + "v.");
@@ -48,7 +48,7 @@ class ReluMlp {
   Linear<Hidden, Dim, T, Memory> second;
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     first.visit(f, prefix + "0.");
     second.visit(f, prefix + "2.");
   }
@@ -99,9 +99,9 @@ class ClassAggregation {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
-    f(prefix + "padding_tokens", padding_tokens);
-    f(prefix + "padding_guidance", padding_guidance);
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "padding_tokens", padding_tokens, ParameterRole::padding);
+    f(prefix + "padding_guidance", padding_guidance, ParameterRole::padding);
     attention.visit(f, prefix + "attention.");
     mlp.visit(f, prefix + "MLP.");
     norm1.visit(f, prefix + "norm1.");

@@ -51,7 +51,7 @@ class SpatialAggregation {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     block_1.visit(f, prefix + "block_1.");
     block_2.visit(f, prefix + "block_2.");
     guidance_norm.visit(f, prefix + "guidance_norm.");

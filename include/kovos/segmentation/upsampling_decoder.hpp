@@ -34,7 +34,7 @@ class DoubleConv {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     conv_0.visit(f, prefix + "double_conv.0.");
     norm_1.visit(f, prefix + "double_conv.1.");
     conv_3.visit(f, prefix + "double_conv.3.");
@@ -81,7 +81,7 @@ class Up {
   }
 
   template <class F>
-  void visit(F& f, std::string const& prefix) {
+  void visit(F& f, std::string const& prefix) const {
     up.visit(f, prefix + "up.");
     conv.visit(f, prefix + "conv.");
   }

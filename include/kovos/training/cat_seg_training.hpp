@@ -32,15 +32,15 @@ enum class FineTuning : std::uint8_t {
 };
 
 /// Learning-rate multiplier and weight decay of the authors' parameter groups (catseg 6.4), or nothing for a parameter
-/// that is frozen. name: the official key.
+/// that is frozen. name: the official key, which tells whose it is. Normalisations and embeddings do not decay.
 struct CatSegParameterRule {
   FineTuning fine_tuning = FineTuning::attention;
   double clip_multiplier = 0.01;
   double weight_decay = 1e-4;
 
-  std::optional<ParameterRule> operator()(std::string_view name) const {
+  std::optional<ParameterRule> operator()(std::string_view name, ParameterRole role) const {
     auto const has = [name](std::string_view part) { return name.find(part) != std::string_view::npos; };
-    ParameterRule rule{1, is_norm_or_embedding(name) ? 0 : weight_decay};
+    ParameterRule rule{1, is_norm(role) || role == ParameterRole::embedding ? 0 : weight_decay};
     auto const clip = name.find("clip_model.");
     if (clip == std::string_view::npos) return rule;
     rule.learning_rate_multiplier = clip_multiplier;

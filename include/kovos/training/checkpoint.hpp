@@ -53,7 +53,7 @@ std::map<std::string, TensorBytes> model_tensors(Context<Exec> const& context, N
     auto const values = to_host(context, copy_of(context, parameter));
     tensors[name] = detail::as_bytes({values.data(), values.data() + values.size()}, {E...});
   };
-  network.visit(add, "");
+  for_each_parameter(network, add);
   if (parameters)
     for (auto const& entry : parameters->list())
       tensors[entry.name] =

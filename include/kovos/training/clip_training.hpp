@@ -23,9 +23,8 @@ namespace kovos {
 struct ClipParameterRule {
   double weight_decay = 0.1;
 
-  std::optional<ParameterRule> operator()(std::string_view name) const {
-    bool const decays = name.find("weight") != name.npos && !is_norm_or_embedding(name);
-    return ParameterRule{1, decays || name.ends_with("proj") || name.ends_with("projection") ? weight_decay : 0};
+  std::optional<ParameterRule> operator()(std::string_view, ParameterRole role) const {
+    return ParameterRule{1, is_matrix(role) ? weight_decay : 0};
   }
 };
 

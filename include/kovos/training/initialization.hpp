@@ -41,64 +41,85 @@ class NamedRandom {
   std::uint64_t state_;
 };
 
-inline bool is_normalisation(std::string_view name) {
-  for (std::string_view const part : {"norm", "ln_", "double_conv.1.", "double_conv.4."})
-    if (name.find(part) != std::string_view::npos) return true;
-  return false;
+/// How the values of a parameter are drawn.
+struct Start {
+  enum class Kind : std::uint8_t { constant, normal, uniform } kind;
+  double value;  // the constant, the deviation around 0, or the bound of [-value, value)
+  friend bool operator==(Start const&, Start const&) = default;
+};
+
+/// size: number of elements, first and last: the extents of these axes, 1 if there are none; fan_in: of the weight that
+/// a bias belongs to.
+inline Start start_of(ParameterRole role, std::size_t size, std::size_t first, std::size_t last, std::size_t fan_in) {
+  auto const constant = [](double value) { return Start{Start::Kind::constant, value}; };
+  auto const normal = [](double deviation) { return Start{Start::Kind::normal, deviation}; };
+  auto const root = [](std::size_t n) { return std::sqrt(static_cast<double>(n)); };
+  switch (role) {
+    case ParameterRole::weight:
+      return {Start::Kind::uniform, 1 / root(size / first)};
+    case ParameterRole::bias:
+      return {Start::Kind::uniform, 1 / root(fan_in)};
+    case ParameterRole::attention_weight:
+      return normal(1 / root(last));
+    case ParameterRole::hidden_weight:
+      return normal(1 / std::sqrt(2.0 * static_cast<double>(last)));
+    case ParameterRole::residual_weight:
+      return normal(0.25 / root(first));
+    case ParameterRole::block_bias:
+    case ParameterRole::norm_bias:
+    case ParameterRole::running_mean:
+    case ParameterRole::padding:
+      return constant(0);
+    case ParameterRole::norm_weight:
+    case ParameterRole::running_variance:
+      return constant(1);
+    case ParameterRole::projection:
+      return normal(1 / root(first));
+    case ParameterRole::embedding:
+      return normal(0.02);
+    case ParameterRole::word_positions:
+      return normal(0.01);
+    case ParameterRole::patch_positions:
+      return normal(1 / root(last));
+    case ParameterRole::class_token:
+      return normal(1 / root(size));
+    case ParameterRole::logit_scale:
+      return constant(std::log(1.0f / 0.07f));
+  }
+  return constant(0);
 }
 
 }  // namespace detail
 
 /// Gives values to all parameters that have none: OpenAI's initialisation for CLIP (Radford et al. 2021, released
-/// code), PyTorch's defaults for the rest, which is what CAT-Seg's head starts from (catseg 6.3). The values depend on
-/// the seed and the parameter's name only.
+/// code), PyTorch's defaults for the rest, which is what CAT-Seg's head starts from. The values depend on the seed, the
+/// parameter's name and its role only.
 template <class Exec, class Network>
 void initialize(Context<Exec> const& context, Network& network, std::uint64_t seed) {
   std::size_t fan_in = 1;  // of the last weight: PyTorch draws its bias from the same range
-  auto give = [&]<class T, class Memory, std::size_t... E>(std::string const& name,
-                                                           Parameter<T, Memory, E...>& parameter) {
+  for_each_parameter(network, [&]<class T, class Memory, std::size_t... E>(
+                                  std::string const& name, Parameter<T, Memory, E...>& parameter, ParameterRole role) {
     std::size_t const size = Extents<E...>{}.size();
-    constexpr std::size_t rank = sizeof...(E);
     std::size_t first = 1, last = 1;
-    if constexpr (rank > 0) {
+    if constexpr (sizeof...(E) > 0) {
       std::size_t const extents[] = {E...};
       first = extents[0];
-      last = extents[rank - 1];
+      last = extents[sizeof...(E) - 1];
     }
-    auto const has = [&](std::string_view part) { return name.find(part) != name.npos; };
-    if (rank >= 2) fan_in = size / first;
+    if (role == ParameterRole::weight) fan_in = size / first;
     if (!parameter.empty()) return;
+    auto const start = detail::start_of(role, size, first, last, fan_in);
     Tensor<T, Extents<E...>> host{Extents<E...>{}};
     detail::NamedRandom random(seed, name);
-    auto const normal = [&](double deviation) {
-      for (std::size_t i = 0; i < size; ++i) host.data()[i] = T(static_cast<float>(deviation * random.normal()));
-    };
-    auto const constant = [&](float value) {
-      for (std::size_t i = 0; i < size; ++i) host.data()[i] = T(value);
-    };
-    bool const encoder = has("transformer.resblocks.");
-    if (name.ends_with("logit_scale")) constant(std::log(1.0f / 0.07f));
-    else if (has("padding_tokens") || has("padding_guidance")) constant(0);
-    else if (detail::is_normalisation(name)) constant(name.ends_with("weight") ? 1.0f : 0.0f);
-    else if (has("token_embedding")) normal(0.02);
-    else if (name.ends_with("visual.positional_embedding") || name.ends_with("class_embedding") ||
-             name.ends_with("visual.proj") || name.ends_with("text_projection"))
-      normal(1 / std::sqrt(static_cast<double>(name.ends_with("class_embedding")        ? size
-                                               : name.ends_with("positional_embedding") ? last
-                                                                                        : first)));
-    else if (name.ends_with("positional_embedding")) normal(0.01);
-    else if (encoder && rank == 1) constant(0);
-    else if (encoder && (has("out_proj") || has("c_proj"))) normal(0.25 / std::sqrt(static_cast<double>(first)));
-    else if (encoder && has("c_fc")) normal(1 / std::sqrt(2.0 * static_cast<double>(last)));
-    else if (encoder) normal(1 / std::sqrt(static_cast<double>(last)));
-    else {
-      double const bound = 1 / std::sqrt(static_cast<double>(fan_in));
-      for (std::size_t i = 0; i < size; ++i) host.data()[i] = T(static_cast<float>(bound * (2 * random.uniform() - 1)));
+    for (std::size_t i = 0; i < size; ++i) {
+      double const value = start.kind == detail::Start::Kind::constant ? start.value
+                           : start.kind == detail::Start::Kind::normal ? start.value * random.normal()
+                                                                       : start.value * (2 * random.uniform() - 1);
+      host.data()[i] = T(static_cast<float>(value));
     }
     Tensor<T const, Extents<E...>> const values(host.data(), host.extents(), host.owner());
     parameter = to_device(context, values);
-  };
-  network.visit(give, "");
+  });
 }
 
 }  // namespace kovos

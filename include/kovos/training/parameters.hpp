@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,13 +22,6 @@ struct ParameterRule {
   double learning_rate_multiplier = 1;
   double weight_decay = 0;
 };
-
-/// Whether the module that owns this parameter is a normalisation or an embedding: their weights do not decay.
-inline bool is_norm_or_embedding(std::string_view name) {
-  for (std::string_view const part : {"norm", ".ln_", "double_conv.1.", "double_conv.4.", "token_embedding"})
-    if (name.find(part) != std::string_view::npos) return true;
-  return name.starts_with("ln_");
-}
 
 /// One parameter inside the flat arrays.
 struct TrainedParameter {
@@ -51,19 +43,20 @@ class TrainedParameters {
   using Flat = DynamicTensor<float, 1, Memory>;
 
   /// Asynchronous on the context's instance, as all that follows.
-  /// rule(name) -> std::optional<ParameterRule>, empty for a parameter that is frozen.
+  /// rule(name, role) -> std::optional<ParameterRule>, empty for a parameter that is frozen. Statistics always are.
   /// Throws CheckpointError if a parameter has no values yet.
   template <class Network, class Rule>
   TrainedParameters(Context<Exec> const& context, Network& network, Rule const& rule) : context_(context) {
     std::size_t total = 0;
-    auto measure = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
-      std::optional<ParameterRule> const how = rule(name);
-      if (!how) return;
+    auto measure = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter,
+                                                           ParameterRole role) {
+      std::optional<ParameterRule> const how = rule(name, role);
+      if (!how || is_statistic(role)) return;
       require<CheckpointError>(!parameter.empty(), "[TrainedParameters] ", name, " has no values to start from");
       list_.push_back({name, {E...}, total, parameter.size(), *how});
       total += (parameter.size() + alignment - 1) / alignment * alignment;
     };
-    network.visit(measure, "");
+    for_each_parameter(network, measure);
     values_ = Flat(dynamic_extents<1>{total});
     gradients_ = Flat(dynamic_extents<1>{total});
     fill(context_, values_, 0.0f);
@@ -83,7 +76,7 @@ class TrainedParameters {
         halves_.push_back({half.reshape(dynamic_extents<1>{entry.size}), entry.offset});
       }
     };
-    network.visit(bind, "");
+    for_each_parameter(network, bind);
     publish();
   }
 

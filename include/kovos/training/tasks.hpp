@@ -76,7 +76,7 @@ class CatSegTask {
 
   Network& network() { return network_; }
 
-  std::optional<ParameterRule> rule(std::string const& name) const {
+  std::optional<ParameterRule> rule(std::string const& name, ParameterRole role) const {
     return CatSegParameterRule{detail::fine_tuning_of(config_.fine_tuning), config_.clip_multiplier,
                                config_.weight_decay}(name);
   }
@@ -152,8 +152,8 @@ class ClipTask {
 
   Network& network() { return network_; }
 
-  std::optional<ParameterRule> rule(std::string const& name) const {
-    return ClipParameterRule{config_.weight_decay}(name);
+  std::optional<ParameterRule> rule(std::string const& name, ParameterRole role) const {
+    return ClipParameterRule{config_.weight_decay}(name, role);
   }
 
   template <Recompute Policy>

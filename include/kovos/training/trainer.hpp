@@ -33,10 +33,10 @@ struct TrainingStep {
 /// What a run learns: a network, who of it is trained, and a loss. loss(tape, index) is that of batch number `index`,
 /// which depends on the index and the run's seed alone: so a run can be continued from any step.
 template <class Task, class Exec>
-concept TrainingTask = requires(Task& task, std::string const& name, Tape<Exec> const& tape,
+concept TrainingTask = requires(Task& task, std::string const& name, ParameterRole role, Tape<Exec> const& tape,
                                 TrainedParameters<Exec> const& parameters, std::size_t index) {
   task.network();
-  { task.rule(name) } -> std::convertible_to<std::optional<ParameterRule>>;
+  { task.rule(name, role) } -> std::convertible_to<std::optional<ParameterRule>>;
   task.loss(tape, index);
   task.after_step(parameters);
 };
@@ -50,7 +50,8 @@ class Trainer {
       : context_(context),
         task_(task),
         config_(std::move(config)),
-        parameters_(context_, task_.network(), [&](std::string const& name) { return task_.rule(name); }),
+        parameters_(context_, task_.network(),
+                    [&](std::string const& name, ParameterRole role) { return task_.rule(name, role); }),
         optimizer_(context_,
                    AdamWConfig{config_.learning_rate, config_.beta1, config_.beta2, config_.epsilon,
                                config_.max_gradient_norm},
