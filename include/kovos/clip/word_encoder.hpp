@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kovos/clip/embedding_cache.hpp"
+#include "kovos/clip/encoded_words.hpp"
 #include "kovos/clip/observer.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
@@ -18,18 +19,12 @@
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/tokens.hpp"
 #include "kovos/nn/parameter.hpp"
+#include "kovos/text/prompt_rows.hpp"
 #include "kovos/text/prompt_template.hpp"
 #include "kovos/text/tokenizer.hpp"
 #include "kovos/text/word_list.hpp"
 
 namespace kovos {
-
-/// Classes as the model sees them: unit vectors of every class under every template.
-template <class Memory>
-struct EncodedWords {
-  std::vector<std::string> names;
-  DynamicTensor<float, 3, Memory> features;  // [T, P, embed_dim]
-};
 
 /// Fingerprint of a text encoder's parameters. Host memory only.
 template <class TextEncoder>
@@ -74,32 +69,28 @@ DynamicTensor<float, 2, typename Exec::memory_space> encode_rows(Context<Exec> c
   return l2_normalize(context, to_device(context, sums));
 }
 
-/// Encodes every word of every class under every template: unit vectors, averaged over the words of a class and made
-/// unit vectors again (encode_rows).
+/// Encodes every word of every class under every template and averages the unit vectors to rows, made unit vectors
+/// again (encode_rows): by default one row per class with a vector per template, the mean over the class's words.
 /// print: fingerprint_of(encoder), if it is known, so that words in the cache need none of the encoder's weights.
-/// Throws TextError for an empty list or a prompt longer than the context.
+/// Throws TextError for an empty list, a class without words, or a prompt longer than the context.
 template <class Exec, class TextEncoder>
 EncodedWords<typename Exec::memory_space> encode_words(Context<Exec> const& context, TextEncoder const& encoder,
                                                        Tokenizer const& tokenizer, ClassList const& classes,
                                                        PromptTemplates const& templates, EmbeddingCache const& cache,
-                                                       std::optional<Fingerprint> const& print = {}) {
+                                                       std::optional<Fingerprint> const& print = {},
+                                                       RowOptions const& options = {}) {
   using Memory = typename Exec::memory_space;
+  require<TextError>(!classes.empty(), "[encode_words] the list of classes is empty");
+  auto const plan = prompt_rows(classes, templates, options);
   EncodedWords<Memory> result;
-  std::vector<std::vector<std::int32_t>> prompts;  // class, template, word
-  std::vector<std::int32_t> owner;                 // class * P + template of each prompt
-  for (std::size_t t = 0; t < classes.size(); ++t) {
-    result.names.push_back(classes[t].name);
-    for (std::size_t p = 0; p < templates.size(); ++p)
-      for (auto const& word : classes[t].words) {
-        prompts.push_back(tokenizer.encode_prompt(fill(templates[p], word), TextEncoder::config.context_length));
-        owner.push_back(static_cast<std::int32_t>(t * templates.size() + p));
-      }
-  }
-  require<TextError>(!prompts.empty(), "[encode_words] the list of classes is empty");
+  result.names = plan.names;
+  result.owner = plan.owner;
+  result.reduction = options.words;
+  std::vector<std::vector<std::int32_t>> prompts;
+  for (auto const& prompt : plan.prompts)
+    prompts.push_back(tokenizer.encode_prompt(prompt, TextEncoder::config.context_length));
 
-  std::size_t const rows = classes.size() * templates.size();
-  auto const width = encoder.text_projection.extent(1);
-  dynamic_extents<3> const extents(classes.size(), templates.size(), width);
+  dynamic_extents<3> const extents(plan.rows(), plan.vectors_per_row, encoder.text_projection.extent(1));
   Fingerprint key;
   if constexpr (is_host_execution<Exec>) {
     key = print ? *print : fingerprint_of(encoder);
@@ -108,15 +99,15 @@ EncodedWords<typename Exec::memory_space> encode_words(Context<Exec> const& cont
             std::to_string(static_cast<int>(encoder.activation)));
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       key.add(std::as_bytes(std::span(prompts[i])));
-      key.add(std::as_bytes(std::span(&owner[i], 1)));
+      key.add(std::as_bytes(std::span(&plan.vector_of[i], 1)));
     }
     if (auto const stored = cache.find(key, extents)) {
       result.features = to_device(context, *stored);
       return result;
     }
   }
-
-  result.features = encode_rows(context, encoder, prompts, owner, rows).reshape(extents);
+  result.features =
+      encode_rows(context, encoder, prompts, plan.vector_of, plan.rows() * plan.vectors_per_row).reshape(extents);
   if constexpr (is_host_execution<Exec>) cache.store(key, to_host(context, result.features));
   return result;
 }

@@ -18,6 +18,7 @@
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/embedding_cache.hpp"
+#include "kovos/clip/encoded_words.hpp"
 #include "kovos/clip/preprocess.hpp"
 #include "kovos/clip/settings.hpp"
 #include "kovos/clip/settings_beside.hpp"
@@ -93,6 +94,7 @@ class Clip {
 
   /// Probability of each class for a picture: softmax(exp(logit_scale) cos(image, text)). -> one number per class.
   std::vector<float> classify(Image const& picture, Words const& words) const {
+    require_one_row_per_class(words, "Clip");
     auto const pixels =
         clip_preprocess(context_, picture, Config.vision.image_size, settings_.pixel_mean, settings_.pixel_std);
     auto const image = model_.visual.encode(context_, pixels);  // [1, embed_dim]

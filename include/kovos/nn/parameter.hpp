@@ -80,7 +80,7 @@ class Parameter : public Tensor<T const, Extents<E...>, Memory> {
 template <class Modules, class F>
 void visit_list(Modules const& modules, F& f, std::string const& prefix) {
   std::size_t i = 0;
-  for (auto const& module : modules) module.visit(f, prefix + std::to_string(i++) + ".");
+  for (auto const& element : modules) element.visit(f, prefix + std::to_string(i++) + ".");
 }
 
 /// f(name, parameter, role), or f(name, parameter), for each parameter of a module under its official name; those of a

@@ -16,6 +16,7 @@
 
 #include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/embedding_cache.hpp"
+#include "kovos/clip/encoded_words.hpp"
 #include "kovos/clip/packed_file.hpp"
 #include "kovos/clip/word_encoder.hpp"
 #include "kovos/core/execution.hpp"
@@ -165,6 +166,7 @@ class CatSeg {
                                                                               SegmentOptions const& options,
                                                                               StageTimes* times) const {
     require<TextError>(words.names.size() > 0, "[CatSeg] there are no words to look for");
+    require_one_row_per_class(words, "CatSeg");
     require<ShapeError>(picture.height > 0 && picture.width > 0, "[CatSeg] the picture is empty");
     auto views = [&] {
       Stage stage(context_, "preprocessing", times);
