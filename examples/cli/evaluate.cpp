@@ -42,7 +42,7 @@ namespace fs = std::filesystem;
 
 struct Arguments {
   std::string model, data, benchmark, layout = "automatic", predictions, templates = "single", window, vocabulary,
-                                      output, partial, absent_classes, precision = "fp32";
+                                      output, partial, absent_classes, outside, precision = "fp32";
   std::vector<std::string> merge;
   std::size_t pictures = 0;
   SegmentOptions less_work;
@@ -85,6 +85,7 @@ std::string hash_of(std::vector<std::string> const& texts) {
 }
 
 constexpr char const* convention_names[] = {"left_out", "zero_if_predicted"};  // of AbsentClasses
+constexpr char const* outside_names[] = {"left_out", "count_as_wrong"};        // of OutsidePredictions
 
 EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
   EvaluationRun run;
@@ -120,7 +121,7 @@ EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
                                                : a.absent_classes.c_str();
   add("absent classes", absent);
   add("predictions outside the list",
-      pictures.conventions.outside_predictions == OutsidePredictions::left_out ? "left_out" : "count_as_wrong");
+      a.outside.empty() ? outside_names[static_cast<int>(pictures.conventions.outside_predictions)] : a.outside);
   add("boundary IoU", a.boundary ? "yes" : "no");
   run.notes["model"] = a.predictions.empty() ? a.model : "";
   if (!a.predictions.empty()) run.notes["predictions"] = a.predictions;
@@ -146,7 +147,7 @@ int report(Arguments const& a, JoinedResults const& joined) {
   MetricConventions conventions;
   if (setting(run, "absent classes") == convention_names[1])
     conventions.absent_classes = AbsentClasses::zero_if_predicted;
-  if (setting(run, "predictions outside the list") == "count_as_wrong")
+  if (setting(run, "predictions outside the list") == outside_names[1])
     conventions.outside_predictions = OutsidePredictions::count_as_wrong;
   auto const all = segmentation_metrics(matrix, conventions);
   double both[2];
@@ -155,6 +156,10 @@ int report(Arguments const& a, JoinedResults const& joined) {
     other.absent_classes = rule;
     both[static_cast<int>(rule)] = segmentation_metrics(matrix, other).mean_iou;
   }
+
+  std::int64_t const labelled = matrix.pixels();
+  std::int64_t without_class = 0;
+  for (std::size_t c = 0; c < matrix.classes(); ++c) without_class += matrix(c, matrix.classes());
 
   std::size_t scored = 0;
   auto unreadable = nlohmann::ordered_json::array();
@@ -168,6 +173,8 @@ int report(Arguments const& a, JoinedResults const& joined) {
   json["unreadable"] = unreadable;
   json["settings"] = nlohmann::ordered_json::object();
   for (auto const& [name, value] : run.settings) json["settings"][name] = value;
+  if (without_class > 0)
+    json["predicted_no_class"] = static_cast<double>(without_class) / static_cast<double>(labelled);
   json["all"] = scores(all);
   json["mean_iou_by_rule"] = {{convention_names[0], number(both[0])}, {convention_names[1], number(both[1])}};
   std::vector<std::size_t> seen;
@@ -212,7 +219,17 @@ int report(Arguments const& a, JoinedResults const& joined) {
   if (!unreadable.empty())
     std::fprintf(stderr, "kovos: %zu of %zu pictures could not be read and are not scored, the first: %s\n",
                  unreadable.size(), run.pictures, unreadable[0]["reason"].get<std::string>().c_str());
-  int const code = joined.missing() > 0 ? failed : done;
+  if (without_class > 0) {
+    bool const dropped = conventions.outside_predictions == OutsidePredictions::left_out;
+    std::fprintf(stderr, "kovos: warning: %.2f %% of the labelled pixels have no class in the predictions: %s\n",
+                 100 * static_cast<double>(without_class) / static_cast<double>(labelled),
+                 dropped ? "they are left out, as by detectron2, so that the scores are those of the other pixels "
+                           "(--outside-predictions count_as_wrong counts them)"
+                         : "they count as wrong");
+  }
+  bool const nothing = scored == 0;
+  if (nothing && joined.missing() == 0) std::fprintf(stderr, "kovos: no picture was scored\n");
+  int const code = joined.missing() > 0 || nothing ? failed : done;
   if (a.json) {
     std::printf("%s\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
     return code;
@@ -270,7 +287,15 @@ int merge(Arguments const& a) {
 LabelMap prediction(fs::path const& folder, std::string const& name, std::size_t classes) {
   for (char const* suffix : {".png", ".labels.png", ".tif", ".tiff", ".labels.tif"}) {
     auto const path = folder / (name + suffix);
-    if (fs::is_regular_file(path)) return read_png_labels(path, classes);
+    if (!fs::is_regular_file(path)) continue;
+    auto map = read_png_labels(path, classes);
+    auto const is_bad = [&](std::uint16_t label) { return label >= classes && label != LabelMap::unknown; };
+    auto const bad = std::find_if(map.labels.begin(), map.labels.end(), is_bad);
+    if (bad == map.labels.end()) return map;
+    auto const k = static_cast<std::size_t>(bad - map.labels.begin());
+    fail<DataError>("the prediction ", kovos::detail::shown(path), " has the value ", *bad, " at row ", k / map.width,
+                    ", column ", k % map.width, ", expected 0 to ", classes - 1,
+                    " or 255 for none (65535 in 16 bits): ", "the list has ", classes, " classes");
   }
   fail<FileError>("there is no prediction for the picture ", kovos::detail::in_quotes(name), ": expected ",
                   kovos::detail::shown(folder / (name + ".png")), ", .tif or what `kovos segment` writes");
@@ -294,10 +319,18 @@ int evaluate(Arguments const& a, Communicator& ranks) {
                        "joined with --merge (or add --alone)");
     if (a.resume && folder.empty())
       throw UsageError("--resume needs the folder of the partial results: --partial, or the same --output as before");
+    if (!a.output.empty() && fs::is_directory(a.output))
+      throw UsageError("--output '" + a.output + "' is a folder, expected the name of a file");
+    if (!a.predictions.empty() && !fs::is_directory(a.predictions))
+      throw UsageError("--predictions '" + a.predictions + "' is no folder");
     pictures = open_labelled_pictures({a.data, a.benchmark, a.layout, a.image});
     known.emplace(describe(a, pictures));
     if (folder.empty()) return;
-    fs::create_directories(folder);
+    std::error_code failure;
+    fs::create_directories(folder, failure);
+    require<FileError>(!failure && fs::is_directory(folder), "the folder '", folder.string(),
+                       "' for partial results cannot be made: ",
+                       failure ? failure.message() : std::string("a file of that name is in the way"));
     for (auto const& file : partial_files(folder)) {
       auto results = read_partial_results(file);
       if (results) known->add(std::move(*results), kovos::detail::shown(file), "this evaluation");
@@ -456,6 +489,10 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
       ->add_option("--absent-classes", a->absent_classes,
                    "What a class without ground truth does to the mIoU (default: the benchmark's rule, else left_out)")
       ->check(CLI::IsMember({"left_out", "zero_if_predicted"}));
+  command
+      ->add_option("--outside-predictions", a->outside,
+                   "What pixels predicted as no class do to the scores (default: the benchmark's rule, else left_out)")
+      ->check(CLI::IsMember({"left_out", "count_as_wrong"}));
   command->add_option("--output", a->output, "Also write the scores as JSON to this file");
   command->add_option("--partial", a->partial,
                       "Folder that takes each picture's result as it comes (default: the name of --output with "

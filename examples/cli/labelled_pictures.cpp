@@ -68,6 +68,20 @@ bool take_benchmark(LabelledPicturesOptions const& options, std::filesystem::pat
   return false;
 }
 
+/// A sentence if the data set is not all there: labels that were not unpacked leave no other trace.
+void compare_with_published(Benchmark const& benchmark, LabelledPictures& pictures) {
+  if (benchmark.pictures == 0 || pictures.size() == benchmark.pictures) return;
+  pictures.left_out.push_back("pictures with labels here: " + std::to_string(pictures.size()) + ", in the benchmark " +
+                              std::string(benchmark.name) + ": " + std::to_string(benchmark.pictures) +
+                              "; the scores are not comparable with those that are published");
+}
+
+std::string names_of_benchmarks() {
+  std::string list;
+  for (auto const& benchmark : detail::benchmarks) list += std::string(benchmark.name) + ", ";
+  return list + "or one of MESS such as " + std::string(detail::mess_benchmarks[0].name);
+}
+
 }  // namespace
 
 std::vector<std::string> LabelledPictures::scored_names() const {
@@ -79,13 +93,17 @@ std::vector<std::string> LabelledPictures::scored_names() const {
   return result;
 }
 
-LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) {
+namespace {
+
+LabelledPictures find_pictures(LabelledPicturesOptions const& options) {
   if (options.data == "scenes" && options.benchmark.empty()) return scenes();
   LabelledPictures pictures;
   std::vector<std::string> class_names;
   if (!options.benchmark.empty()) {
     auto const* const benchmark = find_benchmark(options.benchmark);
-    if (benchmark == nullptr) throw UsageError("--benchmark " + options.benchmark + ": there is no such benchmark");
+    if (benchmark == nullptr)
+      throw UsageError("--benchmark " + options.benchmark + ": there is no such benchmark, expected " +
+                       names_of_benchmarks());
     pictures.classes = parse_classes(options.benchmark);
     pictures.background_from = benchmark->background_from.value_or(0);
     class_names = pictures.scored_names();
@@ -123,6 +141,14 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
       std::string(name_of(folder->layout())) + (options.benchmark.empty() ? std::string() : " " + options.benchmark);
   pictures.left_out = left_out_of(*folder);
   pictures.warning = folder->layout_warning();
+  return pictures;
+}
+
+}  // namespace
+
+LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) {
+  auto pictures = find_pictures(options);
+  if (!options.benchmark.empty()) compare_with_published(*find_benchmark(options.benchmark), pictures);
   return pictures;
 }
 
