@@ -281,6 +281,20 @@ int merge(Arguments const& a) {
   return report(a, *joined);
 }
 
+/// The name under PictureResult::more of what LabelledPictures::file_sizes says.
+constexpr char const* file_sizes_name = "file_sizes";
+
+/// Throws DataError if a result is of a picture whose files were others.
+void require_same_files(JoinedResults const& known, LabelledPictures const& pictures, fs::path const& folder) {
+  for (auto const& [index, picture] : known.pictures()) {
+    auto const then = picture.more.find(file_sizes_name);
+    require<DataError>(then == picture.more.end() || then->second == pictures.file_sizes(index), "the result of ",
+                       kovos::detail::in_quotes(picture.name), " in ", kovos::detail::shown(folder),
+                       " is of a picture or label of another size in bytes than what is there now: name the data of ",
+                       "that evaluation, or delete its line to score this picture again");
+  }
+}
+
 // ---- the work -------------------------------------------------------------------------------------------------------
 
 /// Labels that were made elsewhere, or by `kovos segment`, by the name of the picture.
@@ -335,6 +349,7 @@ int evaluate(Arguments const& a, Communicator& ranks) {
       auto results = read_partial_results(file);
       if (results) known->add(std::move(*results), kovos::detail::shown(file), "this evaluation");
     }
+    require_same_files(*known, pictures, folder);
     bool const begun = std::any_of(known->pictures().begin(), known->pictures().end(), [&](auto const& entry) {
       return !shares || entry.first % ranks.size() == ranks.rank();
     });
@@ -390,6 +405,7 @@ int evaluate(Arguments const& a, Communicator& ranks) {
       fail<DataError>("the picture ", kovos::detail::in_quotes(result.name), ": ", error.what());
     }
     result.cells = cells_of(matrix);
+    if (auto sizes = pictures.file_sizes(result.index); !sizes.empty()) result.more[file_sizes_name] = std::move(sizes);
   };
   std::string lines = "\n", problem;  // the first line is why this rank stopped, if it did
   Progress progress(run.pictures);

@@ -43,12 +43,20 @@ FolderLayout layout_of(std::string const& name) {
   throw UsageError("--layout " + name + ": expected one of " + list);
 }
 
-/// Takes the pictures of a benchmark that was found.
+std::int64_t size_of(std::filesystem::path const& file) {
+  std::error_code failure;
+  auto const size = std::filesystem::file_size(file, failure);
+  return failure ? 0 : static_cast<std::int64_t>(size);
+}
+
+/// Takes the pictures of a folder or benchmark that was found.
 template <class Found>
-void take(Found found, std::string const& kind, LabelledPictures& pictures) {
-  auto const shared = std::make_shared<Found const>(std::move(found));
-  for (std::size_t i = 0; i < shared->size(); ++i) pictures.names.push_back(shared->name(i));
-  pictures.load = [shared](std::size_t i) { return shared->load(i); };
+void take(std::shared_ptr<Found> found, std::string const& kind, LabelledPictures& pictures) {
+  for (std::size_t i = 0; i < found->size(); ++i) pictures.names.push_back(found->name(i));
+  pictures.load = [found](std::size_t i) { return found->load(i); };
+  pictures.file_sizes = [found](std::size_t i) {
+    return std::vector<std::int64_t>{size_of(found->image_path(i)), size_of(found->label_path(i))};
+  };
   pictures.kind = kind;
 }
 
@@ -58,11 +66,13 @@ bool take_benchmark(LabelledPicturesOptions const& options, std::filesystem::pat
   if (auto prepared = PreparedBenchmark::find(options.benchmark, root, options.image)) {
     if (auto const sentence = left_out_of(prepared->image_path(0).parent_path(), is_picture_name))
       pictures.left_out.push_back(*sentence);
-    take(std::move(*prepared), options.benchmark + " one label file per picture", pictures);
+    take(std::make_shared<PreparedBenchmark const>(std::move(*prepared)),
+         options.benchmark + " one label file per picture", pictures);
     return true;
   }
   if (auto published = PublishedBenchmark::find(options.benchmark, root, options.image)) {
-    take(std::move(*published), options.benchmark + " as published", pictures);
+    take(std::make_shared<PublishedBenchmark const>(std::move(*published)), options.benchmark + " as published",
+         pictures);
     return true;
   }
   return false;
@@ -135,10 +145,8 @@ LabelledPictures find_pictures(LabelledPicturesOptions const& options) {
   }
   require<DataError>(missing.empty() || folder->benchmark() == options.benchmark, missing);
   if (pictures.classes.empty()) pictures.classes = folder->class_list();
-  for (std::size_t i = 0; i < folder->size(); ++i) pictures.names.push_back(folder->name(i));
-  pictures.load = [folder](std::size_t i) { return folder->load(i); };
-  pictures.kind =
-      std::string(name_of(folder->layout())) + (options.benchmark.empty() ? std::string() : " " + options.benchmark);
+  take(folder, std::string(name_of(folder->layout())) + (options.benchmark.empty() ? "" : " " + options.benchmark),
+       pictures);
   pictures.left_out = left_out_of(*folder);
   pictures.warning = folder->layout_warning();
   return pictures;

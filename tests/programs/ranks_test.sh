@@ -85,6 +85,11 @@ same one.json merged2.json
 expect 2 'add --resume' shares 1 --partial parts
 expect 0 'rank 1 of 3 is done' shares 1 --partial parts --resume
 [ "$(lines parts)" -eq 24 ] || fail "pictures were scored twice"
+# Other data of the same names.
+cp -r data data-2 && cp data/annotations/000002.png data-2/annotations/000001.png && cp data/images/000002.png data-2/images/000001.png
+cp -r parts parts-2
+expect 1 "the result of '000001' in 'parts-2' is of a picture or label of another size" env RANK=1 WORLD_SIZE=3 \
+  "$kovos" evaluate --model "$model" --data data-2 --threads 1 --partial parts-2 --resume
 expect 1 '8 of 24 pictures have no result yet' "$kovos" evaluate --merge parts/rank-0.jsonl parts/rank-1.jsonl
 expect 0 'mIoU' env RANK=1 WORLD_SIZE=3 "$kovos" evaluate --model "$model" --data data --threads 1 --alone
 array() { env SLURM_ARRAY_TASK_ID="$1" SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_MIN=1 SLURM_PROCID=0 SLURM_NTASKS=1 "$kovos" \
