@@ -42,7 +42,7 @@ namespace fs = std::filesystem;
 
 struct Arguments {
   std::string model, data, benchmark, layout = "automatic", predictions, templates = "single", window, vocabulary,
-                                      output, partial, absent_classes, precision = "fp32";
+                                      output, partial, absent_classes, outside, precision = "fp32";
   std::vector<std::string> merge;
   std::size_t pictures = 0;
   SegmentOptions less_work;
@@ -85,6 +85,7 @@ std::string hash_of(std::vector<std::string> const& texts) {
 }
 
 constexpr char const* convention_names[] = {"left_out", "zero_if_predicted"};  // of AbsentClasses
+constexpr char const* outside_names[] = {"left_out", "count_as_wrong"};        // of OutsidePredictions
 
 EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
   EvaluationRun run;
@@ -121,7 +122,7 @@ EvaluationRun describe(Arguments const& a, LabelledPictures const& pictures) {
                                                : a.absent_classes.c_str();
   add("absent classes", absent);
   add("predictions outside the list",
-      pictures.conventions.outside_predictions == OutsidePredictions::left_out ? "left_out" : "count_as_wrong");
+      a.outside.empty() ? outside_names[static_cast<int>(pictures.conventions.outside_predictions)] : a.outside);
   add("boundary IoU", a.boundary ? "yes" : "no");
   run.notes["model"] = a.predictions.empty() ? a.model : "";
   if (!a.predictions.empty()) run.notes["predictions"] = a.predictions;
@@ -147,7 +148,7 @@ int report(Arguments const& a, JoinedResults const& joined) {
   MetricConventions conventions;
   if (setting(run, "absent classes") == convention_names[1])
     conventions.absent_classes = AbsentClasses::zero_if_predicted;
-  if (setting(run, "predictions outside the list") == "count_as_wrong")
+  if (setting(run, "predictions outside the list") == outside_names[1])
     conventions.outside_predictions = OutsidePredictions::count_as_wrong;
   auto const all = segmentation_metrics(matrix, conventions);
   double both[2];
@@ -156,6 +157,10 @@ int report(Arguments const& a, JoinedResults const& joined) {
     other.absent_classes = rule;
     both[static_cast<int>(rule)] = segmentation_metrics(matrix, other).mean_iou;
   }
+
+  std::int64_t const labelled = matrix.pixels();
+  std::int64_t without_class = 0;
+  for (std::size_t c = 0; c < matrix.classes(); ++c) without_class += matrix(c, matrix.classes());
 
   std::size_t scored = 0;
   auto unreadable = nlohmann::ordered_json::array(), doubtful = nlohmann::ordered_json::array();
@@ -171,6 +176,8 @@ int report(Arguments const& a, JoinedResults const& joined) {
   json["doubtful"] = doubtful;
   json["settings"] = nlohmann::ordered_json::object();
   for (auto const& [name, value] : run.settings) json["settings"][name] = value;
+  if (without_class > 0)
+    json["predicted_no_class"] = static_cast<double>(without_class) / static_cast<double>(labelled);
   json["all"] = scores(all);
   json["mean_iou_by_rule"] = {{convention_names[0], number(both[0])}, {convention_names[1], number(both[1])}};
   std::vector<std::size_t> seen;
@@ -224,7 +231,17 @@ int report(Arguments const& a, JoinedResults const& joined) {
     std::fprintf(stderr,
                  "kovos: warning: %zu of %zu pictures may be scored against labels that do not fit, the first: %s\n",
                  doubtful.size(), run.pictures, doubtful[0]["reason"].get<std::string>().c_str());
-  int const code = joined.missing() > 0 ? failed : done;
+  if (without_class > 0) {
+    bool const dropped = conventions.outside_predictions == OutsidePredictions::left_out;
+    std::fprintf(stderr, "kovos: warning: %.2f %% of the labelled pixels have no class in the predictions: %s\n",
+                 100 * static_cast<double>(without_class) / static_cast<double>(labelled),
+                 dropped ? "they are left out, as by detectron2, so that the scores are those of the other pixels "
+                           "(--outside-predictions count_as_wrong counts them)"
+                         : "they count as wrong");
+  }
+  bool const nothing = scored == 0;
+  if (nothing && joined.missing() == 0) std::fprintf(stderr, "kovos: no picture was scored\n");
+  int const code = joined.missing() > 0 || nothing ? failed : done;
   if (a.json) {
     std::printf("%s\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
     return code;
@@ -281,13 +298,35 @@ int merge(Arguments const& a) {
   return report(a, *joined);
 }
 
+/// The name under PictureResult::more of what LabelledPictures::file_sizes says.
+constexpr char const* file_sizes_name = "file_sizes";
+
+/// Throws DataError if a result is of a picture whose files were others.
+void require_same_files(JoinedResults const& known, LabelledPictures const& pictures, fs::path const& folder) {
+  for (auto const& [index, picture] : known.pictures()) {
+    auto const then = picture.more.find(file_sizes_name);
+    require<DataError>(then == picture.more.end() || then->second == pictures.file_sizes(index), "the result of ",
+                       kovos::detail::in_quotes(picture.name), " in ", kovos::detail::shown(folder),
+                       " is of a picture or label of another size in bytes than what is there now: name the data of ",
+                       "that evaluation, or delete its line to score this picture again");
+  }
+}
+
 // ---- the work -------------------------------------------------------------------------------------------------------
 
 /// Labels that were made elsewhere, or by `kovos segment`, by the name of the picture.
 LabelMap prediction(fs::path const& folder, std::string const& name, std::size_t classes) {
   for (char const* suffix : {".png", ".labels.png", ".tif", ".tiff", ".labels.tif"}) {
     auto const path = folder / (name + suffix);
-    if (fs::is_regular_file(path)) return read_png_labels(path, classes);
+    if (!fs::is_regular_file(path)) continue;
+    auto map = read_png_labels(path, classes);
+    auto const is_bad = [&](std::uint16_t label) { return label >= classes && label != LabelMap::unknown; };
+    auto const bad = std::find_if(map.labels.begin(), map.labels.end(), is_bad);
+    if (bad == map.labels.end()) return map;
+    auto const k = static_cast<std::size_t>(bad - map.labels.begin());
+    fail<DataError>("the prediction ", kovos::detail::shown(path), " has the value ", *bad, " at row ", k / map.width,
+                    ", column ", k % map.width, ", expected 0 to ", classes - 1,
+                    " or 255 for none (65535 in 16 bits): ", "the list has ", classes, " classes");
   }
   fail<FileError>("there is no prediction for the picture ", kovos::detail::in_quotes(name), ": expected ",
                   kovos::detail::shown(folder / (name + ".png")), ", .tif or what `kovos segment` writes");
@@ -311,14 +350,23 @@ int evaluate(Arguments const& a, Communicator& ranks) {
                        "joined with --merge (or add --alone)");
     if (a.resume && folder.empty())
       throw UsageError("--resume needs the folder of the partial results: --partial, or the same --output as before");
+    if (!a.output.empty() && fs::is_directory(a.output))
+      throw UsageError("--output '" + a.output + "' is a folder, expected the name of a file");
+    if (!a.predictions.empty() && !fs::is_directory(a.predictions))
+      throw UsageError("--predictions '" + a.predictions + "' is no folder");
     pictures = open_labelled_pictures({a.data, a.benchmark, a.layout, a.image});
     known.emplace(describe(a, pictures));
     if (folder.empty()) return;
-    fs::create_directories(folder);
+    std::error_code failure;
+    fs::create_directories(folder, failure);
+    require<FileError>(!failure && fs::is_directory(folder), "the folder '", folder.string(),
+                       "' for partial results cannot be made: ",
+                       failure ? failure.message() : std::string("a file of that name is in the way"));
     for (auto const& file : partial_files(folder)) {
       auto results = read_partial_results(file);
       if (results) known->add(std::move(*results), kovos::detail::shown(file), "this evaluation");
     }
+    require_same_files(*known, pictures, folder);
     bool const begun = std::any_of(known->pictures().begin(), known->pictures().end(), [&](auto const& entry) {
       return !shares || entry.first % ranks.size() == ranks.rank();
     });
@@ -375,6 +423,7 @@ int evaluate(Arguments const& a, Communicator& ranks) {
     }
     result.cells = cells_of(matrix);
     result.doubt = sample.doubt;
+    if (auto sizes = pictures.file_sizes(result.index); !sizes.empty()) result.more[file_sizes_name] = std::move(sizes);
   };
   std::string lines = "\n", problem;  // the first line is why this rank stopped, if it did
   Progress progress(run.pictures);
@@ -474,6 +523,10 @@ void add_evaluate(CLI::App& app, Machine& machine, Action& action) {
       ->add_option("--absent-classes", a->absent_classes,
                    "What a class without ground truth does to the mIoU (default: the benchmark's rule, else left_out)")
       ->check(CLI::IsMember({"left_out", "zero_if_predicted"}));
+  command
+      ->add_option("--outside-predictions", a->outside,
+                   "What pixels predicted as no class do to the scores (default: the benchmark's rule, else left_out)")
+      ->check(CLI::IsMember({"left_out", "count_as_wrong"}));
   command->add_option("--output", a->output, "Also write the scores as JSON to this file");
   command->add_option("--partial", a->partial,
                       "Folder that takes each picture's result as it comes (default: the name of --output with "

@@ -43,12 +43,20 @@ FolderLayout layout_of(std::string const& name) {
   throw UsageError("--layout " + name + ": expected one of " + list);
 }
 
-/// Takes the pictures of a benchmark that was found.
+std::int64_t size_of(std::filesystem::path const& file) {
+  std::error_code failure;
+  auto const size = std::filesystem::file_size(file, failure);
+  return failure ? 0 : static_cast<std::int64_t>(size);
+}
+
+/// Takes the pictures of a folder or benchmark that was found.
 template <class Found>
-void take(Found found, std::string const& kind, LabelledPictures& pictures) {
-  auto const shared = std::make_shared<Found const>(std::move(found));
-  for (std::size_t i = 0; i < shared->size(); ++i) pictures.names.push_back(shared->name(i));
-  pictures.load = [shared](std::size_t i) { return shared->load(i); };
+void take(std::shared_ptr<Found> found, std::string const& kind, LabelledPictures& pictures) {
+  for (std::size_t i = 0; i < found->size(); ++i) pictures.names.push_back(found->name(i));
+  pictures.load = [found](std::size_t i) { return found->load(i); };
+  pictures.file_sizes = [found](std::size_t i) {
+    return std::vector<std::int64_t>{size_of(found->image_path(i)), size_of(found->label_path(i))};
+  };
   pictures.kind = kind;
 }
 
@@ -58,14 +66,30 @@ bool take_benchmark(LabelledPicturesOptions const& options, std::filesystem::pat
   if (auto prepared = PreparedBenchmark::find(options.benchmark, root, options.image)) {
     if (auto const sentence = left_out_of(prepared->image_path(0).parent_path(), is_picture_name))
       pictures.left_out.push_back(*sentence);
-    take(std::move(*prepared), options.benchmark + " one label file per picture", pictures);
+    take(std::make_shared<PreparedBenchmark const>(std::move(*prepared)),
+         options.benchmark + " one label file per picture", pictures);
     return true;
   }
   if (auto published = PublishedBenchmark::find(options.benchmark, root, options.image)) {
-    take(std::move(*published), options.benchmark + " as published", pictures);
+    take(std::make_shared<PublishedBenchmark const>(std::move(*published)), options.benchmark + " as published",
+         pictures);
     return true;
   }
   return false;
+}
+
+/// A sentence if the data set is not all there: labels that were not unpacked leave no other trace.
+void compare_with_published(Benchmark const& benchmark, LabelledPictures& pictures) {
+  if (benchmark.pictures == 0 || pictures.size() == benchmark.pictures) return;
+  pictures.left_out.push_back("pictures with labels here: " + std::to_string(pictures.size()) + ", in the benchmark " +
+                              std::string(benchmark.name) + ": " + std::to_string(benchmark.pictures) +
+                              "; the scores are not comparable with those that are published");
+}
+
+std::string names_of_benchmarks() {
+  std::string list;
+  for (auto const& benchmark : detail::benchmarks) list += std::string(benchmark.name) + ", ";
+  return list + "or one of MESS such as " + std::string(detail::mess_benchmarks[0].name);
 }
 
 }  // namespace
@@ -79,13 +103,17 @@ std::vector<std::string> LabelledPictures::scored_names() const {
   return result;
 }
 
-LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) {
+namespace {
+
+LabelledPictures find_pictures(LabelledPicturesOptions const& options) {
   if (options.data == "scenes" && options.benchmark.empty()) return scenes();
   LabelledPictures pictures;
   std::vector<std::string> class_names;
   if (!options.benchmark.empty()) {
     auto const* const benchmark = find_benchmark(options.benchmark);
-    if (benchmark == nullptr) throw UsageError("--benchmark " + options.benchmark + ": there is no such benchmark");
+    if (benchmark == nullptr)
+      throw UsageError("--benchmark " + options.benchmark + ": there is no such benchmark, expected " +
+                       names_of_benchmarks());
     pictures.classes = parse_classes(options.benchmark);
     pictures.background_from = benchmark->background_from.value_or(0);
     class_names = pictures.scored_names();
@@ -117,12 +145,18 @@ LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) 
   }
   require<DataError>(missing.empty() || folder->benchmark() == options.benchmark, missing);
   if (pictures.classes.empty()) pictures.classes = folder->class_list();
-  for (std::size_t i = 0; i < folder->size(); ++i) pictures.names.push_back(folder->name(i));
-  pictures.load = [folder](std::size_t i) { return folder->load(i); };
-  pictures.kind =
-      std::string(name_of(folder->layout())) + (options.benchmark.empty() ? std::string() : " " + options.benchmark);
+  take(folder, std::string(name_of(folder->layout())) + (options.benchmark.empty() ? "" : " " + options.benchmark),
+       pictures);
   pictures.left_out = left_out_of(*folder);
   pictures.warning = folder->layout_warning();
+  return pictures;
+}
+
+}  // namespace
+
+LabelledPictures open_labelled_pictures(LabelledPicturesOptions const& options) {
+  auto pictures = find_pictures(options);
+  if (!options.benchmark.empty()) compare_with_published(*find_benchmark(options.benchmark), pictures);
   return pictures;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -21,6 +22,11 @@ struct LabelledPictures {
   std::vector<std::size_t> seen;    ///< classes that a model of ours was trained on; empty: no such distinction
   std::vector<std::string> names;   ///< of the pictures
   std::function<SegmentationSample(std::size_t)> load;
+  /// Bytes of the files of a picture: other data of the same names have other sizes. Empty for what is made, and 0 for
+  /// what is not there.
+  std::function<std::vector<std::int64_t>(std::size_t)> file_sizes = [](std::size_t) {
+    return std::vector<std::int64_t>();
+  };
   std::string kind;                    ///< what the labels are: scenes, or a layout with its benchmark
   std::vector<std::string> left_out;   ///< sentences on pictures that are not used
   std::optional<std::string> warning;  ///< labels that look as if they were of another layout

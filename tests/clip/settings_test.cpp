@@ -278,6 +278,13 @@ TEST_CASE("numbers beside the weights that Kovos computes otherwise are refused"
   CHECK(contains(of_open_clip("vision_cfg", "pool_type", "avg"), "\"pool_type\" is 'avg'"));
   CHECK(contains(of_open_clip("text_cfg", "pool_type", "last"), "expected \"argmax\""));
   CHECK(contains(of_open_clip("text_cfg", "no_causal_mask", true), "causal"));
+  for (Json const value : {Json("yes"), Json(1)}) {  // Python takes both for true
+    Folder const folder("tiny_clip.safetensors");
+    auto config = open_clip_config(true);
+    config["model_cfg"]["quick_gelu"] = value;
+    folder.write("open_clip_config.json", config);
+    CHECK(contains(folder.refusal(), "\"quick_gelu\" is " + value.dump() + ", expected true or false"));
+  }
   CHECK(contains(of_open_clip("vision_cfg", "head_width", 16), "the image encoder has 1.0 attention heads"));
   CHECK(contains(of_open_clip("vision_cfg", "norm_kwargs", {{"eps", 1e-6}}), "layer norms"));
   CHECK(contains(of_open_clip("vision_cfg", "act_kwargs", {{"approximate", "tanh"}}), "act_kwargs"));

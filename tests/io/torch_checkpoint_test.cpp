@@ -240,6 +240,20 @@ TEST_CASE("torch: files without named tensors say what they hold") {
               parse(PickleWriter().op("}(").text("model").global("my.models", "Net").op(")\x81u.").bytes, {}));
 }
 
+TEST_CASE("torch: tensors under keys that are no text are named, not lost") {
+  PickleWriter p;
+  p.op("}(").integer(7).tensor(six_floats, {2, 3}, {3, 1}).op("(").text("a").integer(1).op('t');
+  p.tensor(six_floats, {6}, {1}).integer(8).integer(9);
+  auto const alone = p;
+  CHECK_FAILS(CheckpointError,
+              "holds no tensors that Kovos can hold: 'key 7' is no text, expected the name of a tensor",
+              parse(PickleWriter(alone).op('u').stop(), {{"0", six}}));
+  auto const read = parse(PickleWriter(alone).text("w").tensor(six_floats, {6}, {1}).op('u').stop(), {{"0", six}});
+  CHECK(read.tensors.size() == 1);
+  CHECK(read.left_out.size() == 2);
+  CHECK(read.left_out.contains("key at place 1"));
+}
+
 TEST_CASE("torch: unknown classes beside the tensors are passed over") {
   auto const survives = [](std::function<void(PickleWriter&)> const& write) {
     return parse_beside(write).tensors.size() == 1;
@@ -664,6 +678,16 @@ TEST_CASE("torch legacy: tensors, views and storages in the order of the list") 
   CHECK(to_float(read.tensors.at("v")) == Floats{3, 4});
   CHECK(to_float(read.tensors.at("l")) == Floats{-9});
   for (std::size_t size = 0; size < text.size(); ++size) CHECK_THROWS_AS(parse(text.substr(0, size)), CheckpointError);
+
+  // The first bytes that PyTorch 2.15 writes with pickle_protocol=3, 4 and 5, and the same number in a later pickle.
+  for (std::string const head : {std::string("\x80\x03"), std::string("\x80\x04\x95\x0d\0\0\0\0\0\0\0", 11),
+                                 std::string("\x80\x05\x95\x0d\0\0\0\0\0\0\0", 11)}) {
+    auto const other = parse(head + text.substr(2));
+    CHECK(other.container == "torch legacy");
+    CHECK(to_float(other.tensors.at("w")) == Floats{0, 1, 2, 3, 4, 5});
+    CHECK_THROWS_AS(parse(head + text.substr(2, 12)), CheckpointError);
+    CHECK_THROWS_AS(parse(head + text.substr(3)), CheckpointError);
+  }
 
   CHECK_FAILS(CheckpointError, "big-endian machine", parse(torch_legacy(pickle, storages, false)));
   CHECK_FAILS(CheckpointError, "announces 9223372036854775807 elements in the storage 'a'",

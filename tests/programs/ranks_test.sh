@@ -42,6 +42,38 @@ mkdir few && cp segs/000000.labels.png few/
 expect 1 "no prediction for the picture '000001'" "$kovos" evaluate --data data --predictions few
 expect 0 '23 of 24 pictures could not be read' "$kovos" evaluate --data data --predictions few --skip-unreadable
 
+# Predictions of no class are left out as by detectron2, which is said; those beyond the list are refused; nothing scored
+# is no success.
+if python3 -c 'import zlib' 2>/dev/null; then
+  python3 - <<'PYTHON'
+import pathlib, struct, zlib
+def png(path, rows):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0)) +
+                     chunk(b"IDAT", zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))) + chunk(b"IEND", b""))
+truth = [[0, 0, 1, 1]] * 3 + [[255] * 4]
+png("none/images/a.png", truth)
+png("none/annotations/a.png", truth)
+png("none/predictions/a.png", [[0, 255, 1, 1], [0, 0, 1, 255], [0, 0, 1, 255], [255, 0, 1, 255]])
+png("none/beyond/a.png", [[0, 0, 1, 1], [0, 2, 1, 1], [0] * 4, [0] * 4])
+pathlib.Path("none/classes.txt").write_text("sky\ngrass\n")
+PYTHON
+  none() { "$kovos" evaluate --data none --predictions "$@"; }
+  expect 0 '"predicted_no_class": 0.25,' none none/predictions --json
+  expect 0 '"mean_iou": 1.0,' none none/predictions --json
+  expect 0 'warning: 25.00 % of the labelled pixels have no class in the predictions: they are left out' none none/predictions
+  # 5 of 6 and 4 of 6 pixels
+  expect 0 '"mean_iou": 0.75,' none none/predictions --json --outside-predictions count_as_wrong
+  expect 1 "beyond/a.png' has the value 2 at row 1, column 1, expected 0 to 1 or 255 for none" none none/beyond
+  expect 1 'no picture was scored' none none/beyond --skip-unreadable
+fi
+expect 2 "--predictions 'nowhere' is no folder" "$kovos" evaluate --data data --predictions nowhere
+expect 2 "--output 'few' is a folder" evaluate --output few
+expect 1 "the folder 'one.json/parts' for partial results cannot be made" evaluate --partial one.json/parts
+
 # Shares told by the environment, and their join; the order of the files does not matter.
 shares() { env RANK="$1" WORLD_SIZE=3 "$kovos" evaluate --model "$model" --data data --threads 1 "${@:2}"; }
 expect 2 'name a folder for their results with --partial' shares 0
@@ -53,6 +85,11 @@ same one.json merged2.json
 expect 2 'add --resume' shares 1 --partial parts
 expect 0 'rank 1 of 3 is done' shares 1 --partial parts --resume
 [ "$(lines parts)" -eq 24 ] || fail "pictures were scored twice"
+# Other data of the same names.
+cp -r data data-2 && cp data/annotations/000002.png data-2/annotations/000001.png && cp data/images/000002.png data-2/images/000001.png
+cp -r parts parts-2
+expect 1 "the result of '000001' in 'parts-2' is of a picture or label of another size" env RANK=1 WORLD_SIZE=3 \
+  "$kovos" evaluate --model "$model" --data data-2 --threads 1 --partial parts-2 --resume
 expect 1 '8 of 24 pictures have no result yet' "$kovos" evaluate --merge parts/rank-0.jsonl parts/rank-1.jsonl
 expect 0 'mIoU' env RANK=1 WORLD_SIZE=3 "$kovos" evaluate --model "$model" --data data --threads 1 --alone
 array() { env SLURM_ARRAY_TASK_ID="$1" SLURM_ARRAY_TASK_COUNT=2 SLURM_ARRAY_TASK_MIN=1 SLURM_PROCID=0 SLURM_NTASKS=1 "$kovos" \

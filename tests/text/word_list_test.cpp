@@ -131,6 +131,12 @@ TEST_CASE("FC-CLIP's prompt files") {
   CHECK(contains(refused("1:wall\ncar"), "line 2: 'car' has no number, expected 'number:name,synonym'"));
   CHECK(contains(refused("0:invalid_class_id"), "names no class"));
   CHECK(contains(refused("1:wall,,brick"), "line 1 is empty"));
+  // COCO's numbers have gaps; in another order than the labels' every class would be scored as another.
+  CHECK(names(read("9:road\n10:sidewalk\n0200:car\n1000:bus")) == Words{"road", "sidewalk", "car", "bus"});
+  CHECK(contains(refused("0:road\n2:car\n1:sidewalk"),
+                 "line 3: the number 1 is not larger than that of the line before"));
+  CHECK(contains(refused("0:road\n\n0:car"), "line 3: the number 0 is not larger"));
+  CHECK(contains(refused("10:road\n9:car"), "line 2: the number 9 is not larger"));
 }
 
 TEST_CASE("what is a file and what is a word") {

@@ -263,6 +263,9 @@ class SettingsBeside {
         refuse("\"act_kwargs\" is ", inner(*tower, "act_kwargs").dump(), ", expected none");
     }
     if (flag(words, "no_causal_mask", false)) refuse("\"no_causal_mask\" is true, Kovos' text encoder is causal");
+    auto const quick = model.find("quick_gelu");
+    if (quick != model.end() && !quick->is_boolean() && !quick->is_null())
+      refuse("\"quick_gelu\" is ", quick->dump(), ", expected true or false");
     found_.settings.image_activation = found_.settings.text_activation =
         flag(model, "quick_gelu", false) ? Activation::quick_gelu : Activation::gelu;
     found_.activation_from = current_;

@@ -81,7 +81,7 @@ namespace detail {
 /// The tensors of one file under the names that stand there.
 inline NamedTensors parse_container(std::span<std::byte const> content, std::string const& source_name,
                                     std::shared_ptr<void const> owner, std::string_view entry = {}) {
-  if (begins_with(content, {"PK\x03\x04", 4}) || begins_with(content, legacy_magic)) {
+  if (begins_with(content, {"PK\x03\x04", 4}) || legacy_magic_size(content) > 0) {
     return parse_torch_checkpoint(content, source_name, std::move(owner), entry);
   }
   bool const safetensors = resembles_safetensors(content);

@@ -30,15 +30,25 @@ namespace kovos {
 
 namespace detail {
 
-/// First bytes of torch.save's format before PyTorch 1.6: a pickle of the number 0x1950a86a20f9469cfc6c.
-inline constexpr std::string_view legacy_magic{"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15};
-
 /// Where a training checkpoint keeps the weights.
 inline constexpr std::array<std::string_view, 4> torch_model_entries = {"model", "state_dict", "model_state",
                                                                         "model_state_dict"};
 
 inline bool begins_with(std::span<std::byte const> content, std::string_view magic) {
   return content.size() >= magic.size() && std::memcmp(content.data(), magic.data(), magic.size()) == 0;
+}
+
+/// torch.save's format before PyTorch 1.6 begins with a pickle of the number 0x1950a86a20f9469cfc6c. -> the length of
+/// that pickle, 0 if the file does not begin with it. What stands before the number depends on the protocol.
+inline std::size_t legacy_magic_size(std::span<std::byte const> content) {
+  using namespace std::string_view_literals;
+  constexpr auto number = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;
+  for (auto const head :
+       {"\x80\x02"sv, "\x80\x03"sv, "\x80\x04\x95\x0d\0\0\0\0\0\0\0"sv, "\x80\x05\x95\x0d\0\0\0\0\0\0\0"sv}) {
+    if (begins_with(content, head) && begins_with(content.subspan(head.size()), number))
+      return head.size() + number.size();
+  }
+  return 0;
 }
 
 /// The bytes of one storage: in place, or by `unpack` where an archive was packed again with compression.
@@ -143,7 +153,10 @@ class TorchTensors {
     for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
       auto const& key = file_.pickle[items[i]];
       auto const& value = file_.pickle[items[i + 1]];
-      if (key.kind != Kind::text) continue;
+      if (key.kind != Kind::text) {
+        if (value.kind == Kind::tensor) leave_out_unnamed(key, i / 2);
+        continue;
+      }
       refuse_other_tensor(in_quotes(key.text), value);
       std::string const name(key.text);
       result_.tensors.erase(name);  // as in Python, the last value of a key counts
@@ -213,6 +226,13 @@ class TorchTensors {
   void leave_out(std::string const& name, std::string why) {
     if (!is_utf8(name) || result_.left_out.size() >= most_tensors) return;
     result_.left_out.insert_or_assign(name, std::move(why));
+  }
+
+  /// A tensor whose key is no text, the `place`-th of its dictionary.
+  void leave_out_unnamed(PickleNode const& key, std::size_t place) {
+    auto const what =
+        key.kind == Kind::integer ? "key " + std::to_string(key.integer) : "key at place " + std::to_string(place);
+    leave_out(what, "is no text, expected the name of a tensor");
   }
 
   std::optional<std::string> unreadable_type(PickleNode const& node) const {
@@ -514,7 +534,7 @@ inline NamedTensors parse_torch_zip(std::span<std::byte const> content, std::str
 
 inline NamedTensors parse_torch_legacy(std::span<std::byte const> content, std::string const& where,
                                        std::shared_ptr<void const> owner, std::string_view entry) {
-  std::size_t position = legacy_magic.size();
+  std::size_t position = legacy_magic_size(content);
   auto const next_pickle = [&](char const* what) {
     Unpickler reader(content.subspan(position), where + ": its " + what, true);
     auto pickle = reader.read();
@@ -579,7 +599,7 @@ inline NamedTensors parse_torch_checkpoint(std::span<std::byte const> content, s
   NamedTensors result;
   if (detail::begins_with(content, {"PK\x03\x04", 4})) {
     result = detail::parse_torch_zip(content, where, std::move(owner), entry);
-  } else if (detail::begins_with(content, detail::legacy_magic)) {
+  } else if (detail::legacy_magic_size(content) > 0) {
     result = detail::parse_torch_legacy(content, where, std::move(owner), entry);
   } else {
     fail<CheckpointError>(where, " is not a file of torch.save: it begins neither as a zip archive nor as the older ",

@@ -17,6 +17,8 @@ struct Benchmark {
   std::optional<std::size_t> background_from = {};
   /// Of MESS: the classes whose mean IoU it reports apart; empty: all.
   std::span<std::size_t const> of_interest = {};
+  /// How many pictures the published numbers are means over; 0 where that is not recorded here.
+  std::size_t pictures = 0;
 };
 
 }  // namespace kovos

@@ -233,10 +233,16 @@ inline constexpr std::string_view mapillary_classes =
     "Bicycle|Boat|Bus|Car|Caravan|Motorcycle|On Rails|Other Vehicle|Trailer|Truck|Wheeled Slow|Car Mount|Ego Vehicle";
 
 inline constexpr Benchmark benchmarks[] = {
-    {"ade150", ade150_classes, {}},       {"ade847", ade847_classes, {}}, {"pc59", pc59_classes, {}},
-    {"pc459", pc459_classes, {}},         {"voc20", voc20_classes, {}},   {"voc20b", voc20b_classes, 20},
-    {"coco171", coco171_classes, {}},     {"voc21", voc21_classes, {}},   {"cityscapes", cityscapes_classes, {}},
-    {"mapillary", mapillary_classes, {}},
+    {"ade150", ade150_classes, {}, {}, 2000},
+    {"ade847", ade847_classes, {}, {}, 2000},
+    {"pc59", pc59_classes, {}, {}, 5105},
+    {"pc459", pc459_classes, {}, {}, 5104},
+    {"voc20", voc20_classes, {}, {}, 1449},
+    {"voc20b", voc20b_classes, 20, {}, 1449},
+    {"voc21", voc21_classes, {}, {}, 1449},
+    {"coco171", coco171_classes, {}, {}, 5000},
+    {"cityscapes", cityscapes_classes, {}, {}, 500},
+    {"mapillary", mapillary_classes, {}, {}, 2000},
 };
 
 }  // namespace detail

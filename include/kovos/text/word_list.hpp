@@ -144,15 +144,24 @@ inline std::optional<std::string_view> prompt_file_number(std::string_view line)
   return colon < line.size() && colon > 0 && digits ? std::optional(number) : std::nullopt;
 }
 
-/// FC-CLIP's prompt files: all synonyms are words, and what is called invalid_class_id is no class.
+/// FC-CLIP's prompt files: all synonyms are words, and what is called invalid_class_id is no class. The classes stand
+/// in the order of the lines; numbers may be left out, as in COCO, but a file in another order would name them wrongly.
 inline ClassList parse_prompt_file(std::vector<TextLine> const& lines, std::string const& source) {
   ClassListBuilder builder(source);
+  std::string_view last;
   for (auto const& line : lines) {
     std::string const place = "line " + std::to_string(line.number);
     auto const number = prompt_file_number(line.text);
     if (!number)
       builder.refuse(place,
                      in_quotes(line.text) + " has no number, expected 'number:name,synonym' as in the other lines");
+    auto const digits = number->substr(std::min(number->find_first_not_of('0'), number->size()));
+    bool const rises =
+        line.number == lines.front().number || std::pair(last.size(), last) < std::pair(digits.size(), digits);
+    if (!rises)
+      builder.refuse(place, "the number " + std::string(*number) +
+                                " is not larger than that of the line before, expected the classes in their order");
+    last = digits;
     auto const names = trimmed(line.text.substr(number->size() + 1));
     if (names == "invalid_class_id") continue;
     ClassEntry entry;
