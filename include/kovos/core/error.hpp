@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <concepts>
 #include <cstddef>
-#include <sstream>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -64,24 +66,101 @@ class DataError : public Error {
 };
 
 namespace detail {
+
+/// One part of a sentence without its type, so that sentences are put together by one function and not by one for every
+/// choice of types. Texts are not copied.
+class SentencePart {
+ public:
+  SentencePart(std::string_view text) : kind_(Kind::text), length_(text.size()) { value_.text = text.data(); }
+  SentencePart(std::string const& text) : SentencePart(std::string_view(text)) {}
+  SentencePart(char const* text) : SentencePart(std::string_view(text)) {}
+  SentencePart(char letter) : kind_(Kind::letter) { value_.letter = letter; }
+  template <std::unsigned_integral T>
+  requires(!std::same_as<T, unsigned char>) SentencePart(T number) : kind_(Kind::natural) { value_.natural = number; }
+  template <std::signed_integral T>
+  requires(!std::same_as<T, signed char>) SentencePart(T number) : kind_(Kind::integer) { value_.integer = number; }
+  template <std::floating_point T>
+  SentencePart(T number) : kind_(Kind::real) {
+    value_.real = static_cast<double>(number);
+  }
+
+  /// Adds it as an output stream would write it.
+  void append_to(std::string& sentence) const {
+    std::array<char, 32> digits{};
+    switch (kind_) {
+      case Kind::text:
+        sentence.append(value_.text, length_);
+        break;
+      case Kind::letter:
+        sentence.push_back(value_.letter);
+        break;
+      case Kind::natural:
+        sentence += std::to_string(value_.natural);
+        break;
+      case Kind::integer:
+        sentence += std::to_string(value_.integer);
+        break;
+      case Kind::real:
+        sentence.append(digits.data(),
+                        static_cast<std::size_t>(std::snprintf(digits.data(), digits.size(), "%g", value_.real)));
+        break;
+    }
+  }
+
+ private:
+  enum class Kind { text, letter, natural, integer, real };
+  Kind kind_;
+  std::size_t length_ = 0;
+  union {
+    char const* text;
+    char letter;
+    unsigned long long natural;
+    long long integer;
+    double real;
+  } value_;
+};
+
+#if defined(__GNUC__)
+// Where something fails is never where time is spent: small code, out of the way.
+#define KOVOS_COLD [[gnu::cold, gnu::noinline]]
+#define KOVOS_AT_CALLER [[gnu::always_inline]]
+#else
+#define KOVOS_COLD
+#define KOVOS_AT_CALLER
+#endif
+
+KOVOS_COLD inline std::string sentence(SentencePart const* parts, std::size_t count) {
+  std::string text;
+  for (std::size_t i = 0; i < count; ++i) parts[i].append_to(text);
+  return text;
+}
+
+template <class E>
+KOVOS_COLD [[noreturn]] void throw_sentence(SentencePart const* parts, std::size_t count) {
+  throw E(sentence(parts, count));
+}
+
 template <class... Parts>
 std::string concatenate(Parts const&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  return text.str();
+  SentencePart const list[] = {SentencePart(parts)...};
+  return sentence(list, sizeof...(parts));
 }
+
 }  // namespace detail
 
-/// Throws E with the concatenation of the parts.
+/// Throws E with the concatenation of the parts: texts, characters and numbers.
 template <class E, class... Parts>
-[[noreturn]] void fail(Parts const&... parts) {
-  throw E(detail::concatenate(parts...));
+KOVOS_AT_CALLER [[noreturn]] inline void fail(Parts const&... parts) {
+  detail::SentencePart const list[] = {detail::SentencePart(parts)...};
+  detail::throw_sentence<E>(list, sizeof...(parts));
 }
 
-/// Throws E with the concatenation of the parts unless the condition holds; the text is only built on failure.
+/// Throws E with the concatenation of the parts unless the condition holds. The parts are put together on failure only;
+/// what the caller computes for them is computed always.
 template <class E, class... Parts>
-void require(bool condition, Parts const&... parts) {
-  if (!condition) fail<E>(parts...);
+KOVOS_AT_CALLER inline void require(bool condition, Parts const&... parts) {
+  if (!condition) [[unlikely]]
+    fail<E>(parts...);
 }
 
 /// Throws ShapeError "[where] name is got, expected expected" unless both numbers agree.
