@@ -87,13 +87,13 @@ void visit_list(Modules const& modules, F& f, std::string const& prefix) {
 /// module that is not const may be given values. Every module has `visit(f, prefix) const`, which calls f(name,
 /// parameter, role) for its parameters, members of its own, and visits the modules inside it.
 template <class Module, class F>
-void for_each_parameter(Module& network, F const& f) {
+void for_each_parameter(Module& network, F&& f) {
   auto give = [&]<class T, class Memory, std::size_t... E>(
                   std::string const& name, Parameter<T, Memory, E...> const& parameter, ParameterRole role) {
     // Members of an object that is not const are not.
     using P = std::conditional_t<std::is_const_v<Module>, Parameter<T, Memory, E...> const, Parameter<T, Memory, E...>>;
     auto& own = const_cast<P&>(parameter);
-    if constexpr (std::is_invocable_v<F const&, std::string const&, P&, ParameterRole>) f(name, own, role);
+    if constexpr (std::is_invocable_v<F&, std::string const&, P&, ParameterRole>) f(name, own, role);
     else f(name, own);
   };
   network.visit(give, "");
