@@ -63,6 +63,12 @@ class DataError : public Error {
   using Error::Error;
 };
 
+/// What computes is not there, or its memory is used up.
+class DeviceError : public Error {
+ public:
+  using Error::Error;
+};
+
 namespace detail {
 template <class... Parts>
 std::string concatenate(Parts const&... parts) {
