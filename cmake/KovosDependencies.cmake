@@ -2,6 +2,10 @@
 # Finds what Kovos can use. Kokkos: installed, or fetched from the upstream release and built, or a clear error.
 include(FetchContent)
 include(KovosLibraries)
+include(KovosKokkosRelease)
+if(POLICY CMP0135)
+  cmake_policy(SET CMP0135 NEW)  # files of an archive are as old as their unpacking
+endif()
 
 # A look before the leap: where upstream cannot be reached, FetchContent ends in a stack of messages.
 function(kovos_reachable result repository tag)
@@ -22,12 +26,12 @@ find_package(Kokkos 4.6 CONFIG QUIET)
 set(KOVOS_KOKKOS_FETCHED OFF)
 if(NOT Kokkos_FOUND AND NOT TARGET Kokkos::kokkos)
   message(STATUS "Kokkos is not installed: trying the upstream release")
-  kovos_reachable(_reachable https://github.com/kokkos/kokkos.git 4.6.01)
+  kovos_reachable(_reachable https://github.com/kokkos/kokkos.git ${KOVOS_KOKKOS_VERSION})
   if(NOT _reachable AND NOT FETCHCONTENT_SOURCE_DIR_KOKKOS)
     message(FATAL_ERROR "Kovos needs Kokkos 4.6 or newer: none is installed and the upstream release cannot be reached. "
                         "Install Kokkos and set CMAKE_PREFIX_PATH, or run scripts/bootstrap.sh on a Debian-family machine.")
   endif()
-  FetchContent_Declare(Kokkos GIT_REPOSITORY https://github.com/kokkos/kokkos.git GIT_TAG 1b1383c6001f3bfe9fe309ca923c2d786600cc79)  # 4.6.01
+  FetchContent_Declare(Kokkos URL ${KOVOS_KOKKOS_URL} URL_HASH SHA256=${KOVOS_KOKKOS_SHA256})
   set(Kokkos_ENABLE_OPENMP ON CACHE BOOL "")
   set(Kokkos_ENABLE_SERIAL ON CACHE BOOL "")
   FetchContent_MakeAvailable(Kokkos)

@@ -1,11 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what Kovos needs on a Debian-family machine. Safe to run again: what is there is left alone.
+#   --cuda                      instead of a Kokkos for the processor, builds one for CUDA and OpenMP in build/kokkos-cuda
+#                               from the upstream release; the preset `cuda` uses it
 #   KOVOS_NO_SYSTEM_UPGRADE=1   forbids replacing the machine's C library (see below)
+#   KOVOS_CUDA_ARCH=90          the GPU's compute capability, without the point
+#   KOVOS_KOKKOS_SOURCE=FOLDER  Kokkos' sources, where upstream cannot be reached
 set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
 
 say() { printf 'bootstrap: %s\n' "$*"; }
 die() { printf 'bootstrap: %s\n' "$*" >&2; exit 1; }
+
+cuda=no
+case "${1:-}" in
+  "") ;;
+  --cuda) cuda=yes ;;
+  *) die "there is no option $1; --cuda is the only one" ;;
+esac
 
 has_package() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
@@ -20,7 +32,8 @@ has_kokkos() {
   done
   return 1
 }
-upstream_reachable() { timeout 20 git ls-remote --exit-code https://github.com/kokkos/kokkos.git refs/tags/4.6.01 >/dev/null 2>&1; }
+release=$(sed -n 's/^set(KOVOS_KOKKOS_VERSION \(.*\))$/\1/p' "$root/cmake/KovosKokkosRelease.cmake")
+upstream_reachable() { timeout 20 git ls-remote --exit-code https://github.com/kokkos/kokkos.git "refs/tags/$release" >/dev/null 2>&1; }
 # The Debian package forgets two libraries without content that its CMake files name.
 forgotten_archives() {
   local folder name
@@ -33,14 +46,51 @@ forgotten_archives() {
   done
 }
 
+# Kokkos for a GPU, built beside Kovos: no distribution has it.
+cuda_kokkos() {
+  local to=$root/build/kokkos-cuda arch=${KOVOS_CUDA_ARCH:-90} name source=${KOVOS_KOKKOS_SOURCE:-} jobs=${KOVOS_JOBS:-$(nproc)}
+  case $arch in
+    75) name=TURING75 ;; 80) name=AMPERE80 ;; 86) name=AMPERE86 ;; 87) name=AMPERE87 ;; 89) name=ADA89 ;;
+    90) name=HOPPER90 ;; 100) name=BLACKWELL100 ;; 120) name=BLACKWELL120 ;;
+    *) die "KOVOS_CUDA_ARCH is $arch; 75, 80, 86, 87, 89, 90, 100 and 120 are known" ;;
+  esac
+  if [ -e "$to/arch" ] && [ "$(cat "$to/arch")" = "$arch" ]; then
+    say "Kokkos for CUDA, architecture $arch, is there: $to"
+    return
+  fi
+  if ! command -v nvcc >/dev/null && [ -x /usr/local/cuda/bin/nvcc ]; then export PATH=$PATH:/usr/local/cuda/bin; fi
+  command -v nvcc >/dev/null || die "--cuda needs nvcc 12.2 or newer: install NVIDIA's CUDA toolkit and put its bin folder on the PATH"
+  if [ -z "$source" ]; then
+    say "Kokkos: downloading the upstream release $release"
+    mkdir -p "$to"
+    cmake "-DTO=$to" -P "$root/cmake/KovosKokkosRelease.cmake" || die "the upstream release of Kokkos cannot be reached: unpack it on this machine and name the folder in KOVOS_KOKKOS_SOURCE"
+    source=$to/kokkos-$release
+  fi
+  [ -x "$source/bin/nvcc_wrapper" ] || die "there are no sources of Kokkos in $source"
+  say "building Kokkos for CUDA (architecture $arch) and OpenMP; this takes some minutes"
+  NVCC_WRAPPER_DEFAULT_COMPILER=${CXX:-g++} cmake -S "$source" -B "$to/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    "-DCMAKE_CXX_COMPILER=$source/bin/nvcc_wrapper" -DCMAKE_CXX_STANDARD=20 -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
+    -DKokkos_ENABLE_CUDA=ON -DKokkos_ENABLE_OPENMP=ON -DKokkos_ENABLE_SERIAL=ON "-DKokkos_ARCH_$name=ON" \
+    "-DCMAKE_INSTALL_PREFIX=$to" -DCMAKE_INSTALL_LIBDIR=lib
+  NVCC_WRAPPER_DEFAULT_COMPILER=${CXX:-g++} cmake --build "$to/build" -j "$jobs"
+  cmake --install "$to/build" >/dev/null
+  echo "$arch" >"$to/arch"
+  say "Kokkos for CUDA is in $to: cmake --preset cuda"
+}
+# What is left to do once the packages are there.
+finish() {
+  if [ $cuda = yes ]; then cuda_kokkos; fi
+  exit 0
+}
+
 tools=("${CXX:-g++}" cmake ninja git python3)
 packages=(ca-certificates nlohmann-json3-dev libcli11-dev libpng-dev libjpeg-dev libtiff-dev libzip-dev zlib1g-dev libutf8proc-dev)
 missing=()
 
 if ! command -v dpkg-query >/dev/null; then
-  has_kokkos || upstream_reachable || die "this is not a Debian-family machine: install Kokkos >= 4.6, doctest, nlohmann-json, CLI11, libpng, libjpeg, libtiff, libzip, zlib and utf8proc with its own tools"
+  [ $cuda = yes ] || has_kokkos || upstream_reachable || die "this is not a Debian-family machine: install Kokkos >= 4.6, doctest, nlohmann-json, CLI11, libpng, libjpeg, libtiff, libzip, zlib and utf8proc with its own tools"
   say "not a Debian-family machine: assuming the libraries are installed (CMake will tell)"
-  exit 0
+  finish
 fi
 for tool in "${tools[@]}"; do
   if ! command -v "$tool" >/dev/null; then missing+=("${tool/#ninja/ninja-build}"); fi
@@ -56,10 +106,10 @@ done
 for package in doctest-dev libeigen3-dev libxtensor-dev libopenmpi-dev openmpi-bin; do has_package "$package" || missing+=("$package"); done
 
 need_kokkos=no
-has_kokkos || need_kokkos=yes
+[ $cuda = yes ] || has_kokkos || need_kokkos=yes
 if [ ${#missing[@]} -eq 0 ] && [ $need_kokkos = no ] && [ -z "$(forgotten_archives)" ]; then
-  say "everything is there"
-  exit 0
+  if [ $cuda = no ]; then say "everything is there"; fi
+  finish
 fi
 
 run=()
@@ -146,4 +196,5 @@ for archive in $(forgotten_archives); do
   say "adding the empty $archive"
   "${run[@]}" ar rcs "$archive"
 done
-say "done"
+if [ $cuda = no ]; then say "done"; fi
+finish

@@ -85,6 +85,25 @@ TEST_CASE("release gives unused blocks back, used ones stay") {
   CHECK(workspace->allocations() == 3);
 }
 
+TEST_CASE("memory that is not there is a sentence, and what there is can be used") {
+  auto const workspace = std::make_shared<HostWorkspace>();
+  { auto const x = workspace->tensor<float>(dynamic_extents<1>(50000)); }
+  auto const peak = workspace->peak_bytes();
+  dynamic_extents<2> const vast(std::size_t{1} << 40, std::size_t{1} << 18);  // 2^60 bytes, more than any address
+  auto const sentence =
+      "[Tensor] 1099511627777 MiB for a tensor [1099511627776, 262144] cannot be had: the memory Host is used up; "
+      "take smaller pictures or batches, fewer classes at once, or smaller tiles of them";
+  CHECK(message_of<DeviceError>([&] { workspace->tensor<float>(vast); }) == sentence);
+  CHECK(message_of<DeviceError>([&] { DynamicTensor<float, 2> const x(vast); }) == sentence);
+  CHECK(message_of<DeviceError>([&] { HostContext().tensor<float>(vast[0], vast[1]); }) == sentence);
+  CHECK(workspace->peak_bytes() == peak);
+  auto const x = workspace->tensor<float>(dynamic_extents<1>(50000));
+  x(49999) = 7;
+  CHECK(x(49999) == 7.0f);
+  CHECK(workspace->allocations() == 2);  // what nobody used had been given back
+  CHECK(workspace->peak_bytes() == peak);
+}
+
 TEST_CASE("tensors keep their workspace alive") {
   DynamicTensor<int, 1> x;
   std::weak_ptr<HostWorkspace> watch;

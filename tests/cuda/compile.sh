@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Compiles what a GPU would run with nvcc, warnings as errors; no GPU is needed and nothing is linked.
+# Compiles what a GPU would run with nvcc, warnings as errors; no GPU is needed.
 #   compile.sh NVCC OUTPUT_FOLDER INCLUDE_FOLDER...   the folders of Kokkos and of the libraries that Kovos uses
 # KOVOS_CUDA_ARCH (90), KOVOS_JOBS and CXX (a g++) are honoured.
 set -euo pipefail
@@ -57,8 +57,7 @@ fi
 compiler=()
 if [ -n "${CXX:-}" ] && "$CXX" --version 2>/dev/null | grep -qv clang; then compiler=(-ccbin "$CXX"); fi
 compile() {  # what, source, result
-  local log
-  log=$out/$(basename "$3").log
+  local log=$out/$3.log
   "$nvcc" -x cu -std=c++20 "-arch=sm_$arch" --extended-lambda -Werror all-warnings "${compiler[@]}" -Xcompiler -fopenmp \
     "-I$overlay" "-I$root/include" "${flags[@]}" "$1" "$here/$2" -o "$out/$3" >"$log" 2>&1 && return
   echo "cuda: $2 does not compile:"
@@ -68,13 +67,25 @@ compile() {  # what, source, result
   return 1
 }
 
+# With a driver and a GPU the program says nothing.
+no_gpu() {
+  compile -O1 no_gpu.cu no_gpu || return 1
+  local said code=0
+  said=$("$out/no_gpu") || code=$?
+  [ $code = 0 ] && [ -z "$said" ] && return
+  [ $code = 1 ] && [[ $said == "this build computes on an NVIDIA GPU, and none can be used here ("*"); use a build whose Kokkos has no CUDA" ]] && return
+  echo "cuda: a machine without a GPU hears (exit code $code): $said"
+  return 1
+}
+
 units=(kernels cat_seg clip_training any_model)
 rm -f "$out"/*.cubin "$out"/*.o
 failed=0 running=0
-for unit in "${units[@]}" whole; do
+for unit in "${units[@]}" whole no_gpu; do
   if [ $running -ge "$jobs" ]; then wait -n || failed=1; running=$((running - 1)); fi
   # Device code of all, and one whole object, with the host's half.
   if [ $unit = whole ]; then compile -c kernels.cu kernels.o &
+  elif [ $unit = no_gpu ]; then no_gpu &
   else compile -cubin "$unit.cu" "$unit.cubin" &
   fi
   running=$((running + 1))
@@ -86,4 +97,4 @@ if command -v python3 >/dev/null; then
 fi
 times >"$out/times"
 seconds=$(tail -n 1 "$out/times" | awk '{split($1, u, /[ms]/); split($2, s, /[ms]/); printf "%.0f", u[1] * 60 + u[2] + s[1] * 60 + s[2]}')
-echo "cuda: nvcc compiled $((${#units[@]} + 1)) units for sm_$arch in $seconds s of processor time; nothing was linked or run"
+echo "cuda: nvcc compiled $((${#units[@]} + 2)) units for sm_$arch in $seconds s of processor time; no kernel was run"

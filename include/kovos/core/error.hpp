@@ -65,6 +65,12 @@ class DataError : public Error {
   using Error::Error;
 };
 
+/// What computes is not there, or its memory is used up.
+class DeviceError : public Error {
+ public:
+  using Error::Error;
+};
+
 namespace detail {
 
 /// One part of a sentence without its type, so that sentences are put together by one function and not by one for every

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kovos/core/config.hpp"
+#include "kovos/core/device.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/packed_operands.hpp"
 #include "kovos/core/tensor.hpp"
@@ -17,16 +18,17 @@
 
 namespace kovos {
 
-/// A Kokkos scope: initialises Kokkos if nobody has, and finalises it only then.
+/// A Kokkos scope: initialises Kokkos if nobody has, and finalises it only then. Throws DeviceError if the build
+/// computes on a GPU and there is none.
 class Runtime {
  public:
-  Runtime() : owns_(!Kokkos::is_initialized()) {
+  Runtime() : owns_(needed()) {
     if (owns_) Kokkos::initialize();
   }
-  explicit Runtime(Kokkos::InitializationSettings const& settings) : owns_(!Kokkos::is_initialized()) {
+  explicit Runtime(Kokkos::InitializationSettings const& settings) : owns_(needed()) {
     if (owns_) Kokkos::initialize(settings);
   }
-  Runtime(int& argc, char** argv) : owns_(!Kokkos::is_initialized()) {
+  Runtime(int& argc, char** argv) : owns_(needed()) {
     if (owns_) Kokkos::initialize(argc, argv);
   }
   Runtime(Runtime const&) = delete;
@@ -36,6 +38,12 @@ class Runtime {
   }
 
  private:
+  static bool needed() {
+    if (Kokkos::is_initialized()) return false;
+    detail::require_device();
+    return true;
+  }
+
   bool owns_;
 };
 

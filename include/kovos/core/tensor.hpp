@@ -3,6 +3,7 @@
 
 #include <Kokkos_Core.hpp>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <span>
 #include <type_traits>
@@ -75,6 +76,20 @@ class TensorView {
   Shape extents_{};
 };
 
+namespace detail {
+/// Bytes for a tensor of these extents. Throws DeviceError if there are not as many.
+template <class Memory, class Shape>
+void* allocate(char const* label, std::size_t bytes, Shape const& extents) {
+  try {
+    return Kokkos::kokkos_malloc<Memory>(label, bytes);
+  } catch (std::exception const&) {  // Kokkos has a type of its own for each memory
+    fail<DeviceError>("[Tensor] ", (bytes >> 20) + 1, " MiB for a tensor ", extents.to_string(),
+                      " cannot be had: the memory ", Memory::name(),
+                      " is used up; take smaller pictures or batches, fewer classes at once, or smaller tiles of them");
+  }
+}
+}  // namespace detail
+
 /// A tensor that shares ownership of its memory, as Kokkos::View does: copies are shallow, the last one releases.
 /// The owner may be an allocation, a block of a Workspace, a mapped file, or an object of the user's own.
 template <class T, class Shape, class Memory = Kokkos::HostSpace>
@@ -84,12 +99,12 @@ class Tensor : public TensorView<T, Shape, Memory> {
 
   Tensor() = default;
 
-  /// Allocates uninitialised memory.
+  /// Allocates uninitialised memory. Throws DeviceError if there is not enough.
   explicit Tensor(Shape extents) : view_type(nullptr, extents) {
     if (extents.size() == 0) return;
     using Mutable = std::remove_const_t<T>;
     auto* memory =
-        static_cast<Mutable*>(Kokkos::kokkos_malloc<Memory>("kovos::Tensor", extents.size() * sizeof(Mutable)));
+        static_cast<Mutable*>(detail::allocate<Memory>("kovos::Tensor", extents.size() * sizeof(Mutable), extents));
     owner_ =
         std::shared_ptr<void const>(memory, [](void const* p) { Kokkos::kokkos_free<Memory>(const_cast<void*>(p)); });
     this->data_ = memory;

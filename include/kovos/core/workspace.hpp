@@ -10,6 +10,7 @@
 #include <mutex>
 #include <vector>
 
+#include "kovos/core/error.hpp"
 #include "kovos/core/tensor.hpp"
 
 namespace kovos {
@@ -24,8 +25,10 @@ class Workspace : public std::enable_shared_from_this<Workspace<Memory>> {
   Workspace& operator=(Workspace const&) = delete;
   ~Workspace() { release(); }
 
-  /// Uninitialised memory of at least the given bytes; 64-byte aligned as Kokkos allocations are.
-  std::shared_ptr<void> allocate(std::size_t bytes) {
+  /// Uninitialised memory of at least the given bytes for a tensor of these extents; 64-byte aligned as Kokkos
+  /// allocations are. Throws DeviceError if there is none even without the blocks that nobody uses.
+  template <class Shape>
+  std::shared_ptr<void> allocate(std::size_t bytes, Shape const& extents) {
     std::size_t const rounded = round_up(bytes);
     void* block = nullptr;
     {
@@ -38,24 +41,27 @@ class Workspace : public std::enable_shared_from_this<Workspace<Memory>> {
         if (found->second.empty()) free_.erase(found);
         return share(block, rounded);
       }
+    }
+    try {
+      block = detail::allocate<Memory>("kovos::workspace", rounded, extents);
+    } catch (DeviceError const&) {
+      release();
+      block = detail::allocate<Memory>("kovos::workspace", rounded, extents);
+    }
+    {
+      std::lock_guard lock(mutex_);
       ++allocations_;
       held_ += rounded;
       peak_ = std::max(peak_, held_);
     }
-    try {
-      block = Kokkos::kokkos_malloc<Memory>("kovos::workspace", rounded);
-    } catch (...) {
-      release();
-      block = Kokkos::kokkos_malloc<Memory>("kovos::workspace", rounded);
-    }
     return share(block, rounded);
   }
 
-  /// An uninitialised tensor whose memory comes back here when its last copy dies.
+  /// An uninitialised tensor whose memory comes back here when its last copy dies. Throws DeviceError as above.
   template <class T, class Shape>
   Tensor<T, Shape, Memory> tensor(Shape extents) {
     if (extents.size() == 0) return Tensor<T, Shape, Memory>(nullptr, extents, nullptr);
-    auto block = allocate(extents.size() * sizeof(T));
+    auto block = allocate(extents.size() * sizeof(T), extents);
     auto* data = static_cast<T*>(block.get());
     return Tensor<T, Shape, Memory>(data, extents, std::move(block));
   }
