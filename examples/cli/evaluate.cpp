@@ -72,7 +72,7 @@ nlohmann::ordered_json by_class(std::vector<std::string> const& names, std::vect
 
 void print_scores(char const* title, SegmentationMetrics const& m) {
   std::printf("%-8s %3zu classes  mIoU %5.1f  fwIoU %5.1f  mAcc %5.1f  pAcc %5.1f  IoU 0: %4.1f %%\n", title,
-              m.present_classes, 100 * m.mean_iou, 100 * m.frequency_weighted_iou, 100 * m.mean_accuracy,
+              m.averaged_classes, 100 * m.mean_iou, 100 * m.frequency_weighted_iou, 100 * m.mean_accuracy,
               100 * m.pixel_accuracy, 100 * m.zero_iou_share);
 }
 
@@ -314,22 +314,27 @@ void require_same_files(JoinedResults const& known, LabelledPictures const& pict
 
 // ---- the work -------------------------------------------------------------------------------------------------------
 
-/// Labels that were made elsewhere, or by `kovos segment`, by the name of the picture.
-LabelMap prediction(fs::path const& folder, std::string const& name, std::size_t classes) {
-  for (char const* suffix : {".png", ".labels.png", ".tif", ".tiff", ".labels.tif"}) {
-    auto const path = folder / (name + suffix);
-    if (!fs::is_regular_file(path)) continue;
-    auto map = read_png_labels(path, classes);
-    auto const is_bad = [&](std::uint16_t label) { return label >= classes && label != LabelMap::unknown; };
-    auto const bad = std::find_if(map.labels.begin(), map.labels.end(), is_bad);
-    if (bad == map.labels.end()) return map;
-    auto const k = static_cast<std::size_t>(bad - map.labels.begin());
-    fail<DataError>("the prediction ", kovos::detail::shown(path), " has the value ", *bad, " at row ", k / map.width,
-                    ", column ", k % map.width, ", expected 0 to ", classes - 1,
-                    " or 255 for none (65535 in 16 bits): ", "the list has ", classes, " classes");
-  }
+/// The file of labels that were made elsewhere, or by `kovos segment`, by the name of the picture or of its file.
+fs::path prediction_path(fs::path const& folder, LabelledPictures const& pictures, std::size_t i) {
+  auto const& name = pictures.names[i];
+  auto const& stem = pictures.stems.empty() ? name : pictures.stems[i];
+  for (auto const& stands : {name, stem})
+    for (char const* suffix : {".png", ".labels.png", ".tif", ".tiff", ".labels.tif"})
+      if (auto path = folder / (stands + suffix); fs::is_regular_file(path)) return path;
   fail<FileError>("there is no prediction for the picture ", kovos::detail::in_quotes(name), ": expected ",
-                  kovos::detail::shown(folder / (name + ".png")), ", .tif or what `kovos segment` writes");
+                  kovos::detail::shown(folder / (name + ".png")), ", .tif or what `kovos segment` writes, ",
+                  kovos::detail::shown(folder / (stem + ".labels.png")));
+}
+
+LabelMap prediction(fs::path const& path, std::size_t classes) {
+  auto map = read_png_labels(path, classes);
+  auto const is_bad = [&](std::uint16_t label) { return label >= classes && label != LabelMap::unknown; };
+  auto const bad = std::find_if(map.labels.begin(), map.labels.end(), is_bad);
+  if (bad == map.labels.end()) return map;
+  auto const k = static_cast<std::size_t>(bad - map.labels.begin());
+  fail<DataError>("the prediction ", kovos::detail::shown(path), " has the value ", *bad, " at row ", k / map.width,
+                  ", column ", k % map.width, ", expected 0 to ", classes - 1,
+                  " or 255 for none (65535 in 16 bits): the list has ", classes, " classes");
 }
 
 /// Where partial results go: --partial, or beside --output, or nowhere.
@@ -410,7 +415,7 @@ int evaluate(Arguments const& a, Communicator& ranks) {
   auto const score = [&](SegmentationSample const& sample, PictureResult& result) {
     ConfusionMatrix matrix(run.classes.size());
     auto const labels = model ? model->segment(sample.image, *words, options).labels
-                              : prediction(a.predictions, result.name, run.classes.size());
+                              : prediction(prediction_path(a.predictions, pictures, result.index), run.classes.size());
     try {
       matrix.add(labels, sample.labels);
       if (a.boundary) {

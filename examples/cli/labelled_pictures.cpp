@@ -52,7 +52,10 @@ std::int64_t size_of(std::filesystem::path const& file) {
 /// Takes the pictures of a folder or benchmark that was found.
 template <class Found>
 void take(std::shared_ptr<Found> found, std::string const& kind, LabelledPictures& pictures) {
-  for (std::size_t i = 0; i < found->size(); ++i) pictures.names.push_back(found->name(i));
+  for (std::size_t i = 0; i < found->size(); ++i) {
+    pictures.names.push_back(found->name(i));
+    pictures.stems.push_back(found->image_path(i).stem().string());
+  }
   pictures.load = [found](std::size_t i) { return found->load(i); };
   pictures.file_sizes = [found](std::size_t i) {
     return std::vector<std::int64_t>{size_of(found->image_path(i)), size_of(found->label_path(i))};

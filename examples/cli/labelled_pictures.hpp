@@ -21,6 +21,7 @@ struct LabelledPictures {
   std::size_t background_from = 0;  ///< classes from this index on are scored as one, `background`; 0: none are
   std::vector<std::size_t> seen;    ///< classes that a model of ours was trained on; empty: no such distinction
   std::vector<std::string> names;   ///< of the pictures
+  std::vector<std::string> stems;   ///< of their files where these end in more than the name; else empty
   std::function<SegmentationSample(std::size_t)> load;
   /// Bytes of the files of a picture: other data of the same names have other sizes. Empty for what is made, and 0 for
   /// what is not there.

@@ -43,6 +43,10 @@ int run(int argc, char** argv) {
   add_plan(app, machine, action);
   add_inspect(app, action);
   add_info(app, action);
+#else
+  app.footer(
+      "This is a quickly compiled build: train, classify, plan, inspect and info are not in it. All of them:\n"
+      "  cmake -S . -B build/all -G Ninja -DCMAKE_BUILD_TYPE=Release && cmake --build build/all --target kovos_tool");
 #endif
   try {
     app.parse(argc, argv);

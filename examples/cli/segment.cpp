@@ -10,7 +10,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <span>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -18,7 +20,9 @@
 #include "command.hpp"
 #include "image_options.hpp"
 #include "kovos/core/hash.hpp"
+#include "kovos/core/quote.hpp"
 #include "kovos/core/trace.hpp"
+#include "kovos/data/scenes.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/io/image.hpp"
 #include "kovos/io/npy.hpp"
@@ -150,6 +154,26 @@ nlohmann::ordered_json write_results(Options const& o, Picture const& picture, s
   return json;
 }
 
+/// Words of which a part stands in no name of the drawn world, which is all that the embedded model knows.
+std::vector<std::string> foreign_words(ClassList const& classes) {
+  std::set<std::string> known;
+  auto const for_each_part = [](std::string const& words, auto const& f) {
+    std::istringstream stream(words);
+    for (std::string part; stream >> part;) f(part);
+  };
+  for (auto const& entry : scene_classes())
+    for (auto const& synonym : entry.synonyms)
+      for_each_part(synonym, [&](std::string const& part) { known.insert(part); });
+  std::vector<std::string> foreign;
+  for (auto const& entry : classes)
+    for (auto const& words : entry.words) {
+      bool all = true;
+      for_each_part(words, [&](std::string const& part) { all = all && known.contains(part); });
+      if (!all) foreign.push_back(words);
+    }
+  return foreign;
+}
+
 int segment(Options const& o, Communicator& ranks) {
   // Everything that can be wrong with the command is found before anything is computed or written.
   check_native_options(o.native, o.window == "native");
@@ -192,6 +216,14 @@ int segment(Options const& o, Communicator& ranks) {
   });
   if (ranks.rank() == 0)
     for (auto const& sentence : pictures.left_out) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
+  if (auto const foreign = o.model.empty() ? foreign_words(classes) : std::vector<std::string>();
+      !foreign.empty() && ranks.rank() == 0)
+    std::fprintf(
+        stderr,
+        "kovos: the embedded model knows its drawn world only, of which %s%s no name; for photographs name an "
+        "official checkpoint with --model\n",
+        kovos::detail::in_quotes(foreign.front()).c_str(),
+        foreign.size() == 1 ? " is" : (" and " + std::to_string(foreign.size() - 1) + " other words are").c_str());
   if (!ranks.connected())
     std::fprintf(stderr, "kovos: this is rank %zu of %zu, which segments every %zu. of the %zu pictures\n",
                  ranks.rank(), ranks.size(), ranks.size(), count);
@@ -214,6 +246,13 @@ int segment(Options const& o, Communicator& ranks) {
 
   Progress progress(count);
   int code = done;
+  // One line per picture: its JSON, or the file that most will want to see.
+  auto const tell = [&](Picture const& picture) {
+    auto const all = suffixes(o, picture);
+    std::size_t const shown = all.size() > 1 && all[1] == ".overlay.png" ? 1 : 0;
+    std::printf("%s\n", (std::filesystem::path(o.output) / (picture.stem + all[shown])).c_str());
+    std::fflush(stdout);
+  };
   auto const print_json = [&](nlohmann::ordered_json const& json) {
     if (!o.json) return;
     std::printf("%s\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
@@ -236,6 +275,7 @@ int segment(Options const& o, Communicator& ranks) {
               [&](nlohmann::ordered_json& record) { record["settings"]["fingerprint"] = picture_print; });
         });
         print_json(json);
+        if (!o.json) tell(picture);
         continue;
       }
       auto const image = in_region("kovos::read picture", [&] { return load(picture, o.image); });
@@ -243,6 +283,7 @@ int segment(Options const& o, Communicator& ranks) {
       auto const json = in_region("kovos::write results",
                                   [&] { return write_results(o, picture, picture_print, image, model, result); });
       print_json(json);
+      if (!o.json) tell(picture);
     } catch (std::exception const& error) {
       progress.clear();
       std::fprintf(stderr, "kovos: %s\n", error.what());

@@ -74,6 +74,16 @@ TEST_CASE("a file that was cut anywhere gives the pictures whose lines are whole
   }
 }
 
+TEST_CASE("files that were joined by hand are read as one, unless they are of different runs") {
+  auto const joined = parse_partial_results(example_file() + example_file(), "'all.jsonl'");
+  REQUIRE(joined.has_value());
+  CHECK(joined->pictures.size() == 4);
+  auto other = example_run();
+  other.settings.front().second += "x";
+  CHECK_THROWS_WITH_AS(parse_partial_results(example_file() + to_line(other) + '\n', "'all.jsonl'"),
+                       doctest::Contains("'all.jsonl' line 4 and its first line are of different runs"), DataError);
+}
+
 TEST_CASE("damage is named with its line") {
   auto const refused = [](std::string const& text, char const* sentence) {
     CHECK_THROWS_WITH_AS(parse_partial_results(text, "'a.jsonl'"), doctest::Contains(sentence), DataError);

@@ -47,6 +47,19 @@ for layout in "$@"; do
   done
 done
 
+# Predictions under the names that `kovos segment` gives them, which are those of the pictures' files.
+for named in cityscapes-labelIds:_leftImg8bit mess_cwfid-prepared:_image mess_dark_zurich-prepared:_rgb_anon; do
+  layout=${named%%:*} folder=$work/${named%%:*}
+  [ -d "$folder" ] || continue
+  mkdir "$folder/segmented"
+  for file in "$folder"/predictions/*.png; do
+    cp "$file" "$folder/segmented/$(basename "$file" .png)${named##*:}.labels.png"
+  done
+  "$kovos" evaluate --benchmark "${layout%%-*}" --data "$folder/data" --predictions "$folder/segmented" \
+    --output "$folder/scores.json" >"$folder/out" 2>"$folder/err" || fail "$named: $(cat "$folder/err")"
+  message=$(same "$folder/scores.json" "$folder/expected.json" 2>&1) || fail "$named: $message"
+done
+
 # refuses SENTENCE ARGUMENTS...: exit code and message.
 refuses() {
   local sentence=$1

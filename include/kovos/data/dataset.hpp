@@ -249,7 +249,8 @@ class SegmentationFolder {
         left_out_.push_back({path, "not of the formats that are read there"});
     }
     require<DataError>(!pictures_.empty(), detail::shown(pair_.images),
-                       " has no picture: expected files that end in .jpg, .jpeg or .png");
+                       " has no picture: expected files that end in .jpg, .jpeg or .png (folders inside it are not "
+                       "searched)");
     // A dot in a name sorts differently from the end of a name.
     std::sort(pictures_.begin(), pictures_.end(), [](auto const& a, auto const& b) { return a.name < b.name; });
     require_no_twins(pictures_, &Picture::image, "would have the same label");

@@ -121,6 +121,8 @@ class PartialParser {
  public:
   explicit PartialParser(std::string source) : source_(std::move(source)) {}
 
+  static bool is_first_line(std::string_view line) { return line.starts_with("{\"kovos_partial_results\""); }
+
   EvaluationRun run(std::string_view line) const {
     auto const json = parsed(line, 1);
     auto const version = json.find("kovos_partial_results");
@@ -217,27 +219,6 @@ class PartialParser {
 
 }  // namespace detail
 
-/// Partial results: a run, and the pictures that were scored so far.
-struct PartialResults {
-  EvaluationRun run;
-  std::vector<PictureResult> pictures;
-};
-
-/// Reads what a rank wrote. A last line without its end was cut when the rank died and does not count; nothing, if that
-/// is the first. Throws DataError for what is not such a file, with the line.
-inline std::optional<PartialResults> parse_partial_results(std::string_view text, std::string const& source) {
-  detail::PartialParser const parser(source);
-  std::optional<PartialResults> results;
-  for (std::size_t line = 1;; ++line) {
-    auto const end = text.find('\n');
-    if (end == text.npos) break;
-    if (line == 1) results.emplace().run = parser.run(text.substr(0, end));
-    else results->pictures.push_back(parser.picture(text.substr(0, end), line, results->run));
-    text.remove_prefix(end + 1);
-  }
-  return results;
-}
-
 /// Throws DataError that names the first thing in which two runs differ.
 inline void require_same_run(EvaluationRun const& run, EvaluationRun const& expected, std::string const& source,
                              std::string const& expected_source) {
@@ -261,6 +242,31 @@ inline void require_same_run(EvaluationRun const& run, EvaluationRun const& expe
   for (std::size_t c = 0; c < run.classes.size(); ++c)
     if (run.classes[c] != expected.classes[c])
       differ("class " + std::to_string(c), run.classes[c], expected.classes[c]);
+}
+
+/// Partial results: a run, and the pictures that were scored so far.
+struct PartialResults {
+  EvaluationRun run;
+  std::vector<PictureResult> pictures;
+};
+
+/// Reads what a rank wrote. A last line without its end was cut when the rank died and does not count; nothing, if that
+/// is the first. Throws DataError for what is not such a file, with the line.
+inline std::optional<PartialResults> parse_partial_results(std::string_view text, std::string const& source) {
+  detail::PartialParser const parser(source);
+  std::optional<PartialResults> results;
+  for (std::size_t line = 1;; ++line) {
+    auto const end = text.find('\n');
+    if (end == text.npos) break;
+    auto const whole = text.substr(0, end);
+    if (line == 1) results.emplace().run = parser.run(whole);
+    // Files that were joined by hand have more than one first line.
+    else if (detail::PartialParser::is_first_line(whole))
+      require_same_run(parser.run(whole), results->run, source + " line " + std::to_string(line), "its first line");
+    else results->pictures.push_back(parser.picture(whole, line, results->run));
+    text.remove_prefix(end + 1);
+  }
+  return results;
 }
 
 /// Adds the pictures of one run from any number of ranks, files and attempts.

@@ -54,6 +54,7 @@ struct SegmentationMetrics {
   double zero_iou_share = std::numeric_limits<double>::quiet_NaN();
   /// Classes of the ground truth.
   std::size_t present_classes = 0;
+  std::size_t averaged_classes = 0;  ///< those that mean_iou is the mean of, by the rule for absent ones
   /// Per class asked for, in that order; NaN for one without ground truth.
   std::vector<double> iou, accuracy;
 };
@@ -124,7 +125,7 @@ inline SegmentationMetrics segmentation_metrics(ConfusionMatrix const& matrix, s
   auto const counts = class_counts(matrix, conventions.outside_predictions);
   SegmentationMetrics metrics;
   std::int64_t all = 0, right = 0;
-  std::size_t averaged = 0, zeros = 0;
+  std::size_t zeros = 0;
   double iou_sum = 0, weighted_iou_sum = 0, accuracy_sum = 0;
   for (std::size_t const c : subset) {
     ClassCounts const& of = counts[c];
@@ -132,7 +133,7 @@ inline SegmentationMetrics segmentation_metrics(ConfusionMatrix const& matrix, s
     metrics.iou.push_back(present ? of.iou() : std::numeric_limits<double>::quiet_NaN());
     metrics.accuracy.push_back(of.accuracy());
     if (present || (of.predicted > 0 && conventions.absent_classes == AbsentClasses::zero_if_predicted)) {
-      ++averaged;
+      ++metrics.averaged_classes;
       if (of.correct == 0) ++zeros;
     }
     if (!present) continue;
@@ -143,9 +144,10 @@ inline SegmentationMetrics segmentation_metrics(ConfusionMatrix const& matrix, s
     right += of.correct;
     ++metrics.present_classes;
   }
-  if (averaged > 0) {
-    metrics.mean_iou = iou_sum / static_cast<double>(averaged);
-    metrics.zero_iou_share = static_cast<double>(zeros) / static_cast<double>(averaged);
+  if (metrics.averaged_classes > 0) {
+    auto const averaged = static_cast<double>(metrics.averaged_classes);
+    metrics.mean_iou = iou_sum / averaged;
+    metrics.zero_iou_share = static_cast<double>(zeros) / averaged;
   }
   if (metrics.present_classes > 0) {
     metrics.frequency_weighted_iou = weighted_iou_sum / static_cast<double>(all);
