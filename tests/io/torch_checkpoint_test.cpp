@@ -680,8 +680,8 @@ TEST_CASE("torch legacy: tensors, views and storages in the order of the list") 
   for (std::size_t size = 0; size < text.size(); ++size) CHECK_THROWS_AS(parse(text.substr(0, size)), CheckpointError);
 
   // The first bytes that PyTorch 2.15 writes with pickle_protocol=3, 4 and 5, and the same number in a later pickle.
-  for (std::string const head : {std::string("\x80\x03"), std::string("\x80\x04\x95\x0d\0\0\0\0\0\0\0", 11),
-                                 std::string("\x80\x05\x95\x0d\0\0\0\0\0\0\0", 11)}) {
+  for (auto const& head : {std::string("\x80\x03"), std::string("\x80\x04\x95\x0d\0\0\0\0\0\0\0", 11),
+                           std::string("\x80\x05\x95\x0d\0\0\0\0\0\0\0", 11)}) {
     auto const other = parse(head + text.substr(2));
     CHECK(other.container == "torch legacy");
     CHECK(to_float(other.tensors.at("w")) == Floats{0, 1, 2, 3, 4, 5});
