@@ -38,7 +38,7 @@ TEST_CASE("attention: self, cross and causal") {
     std::size_t const queries = s.batch * s.queries * s.width, keys = s.batch * s.keys * s.width;
     check_rule(
         {numbers(1, 1.5, queries), numbers(2, 1.5, keys), numbers(3, 1, keys)},
-        [&](auto const& tape, std::vector<Flat> const& x) {
+        [&](auto const& tape, auto const& x) {
           dynamic_extents<3> const q(s.batch, s.queries, s.width), k(s.batch, s.keys, s.width);
           return attention(tape, x[0].reshape(q), x[1].reshape(k), x[2].reshape(k), s.heads, c.causal, c.scale);
         },
@@ -56,7 +56,7 @@ TEST_CASE("attention: queries, keys and values are the same memory") {
   reference::AttentionShape const s{2, 5, 5, 6, 2};
   check_rule(
       {numbers(1, 1.5, 60)},
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         auto const t = x[0].reshape(dynamic_extents<3>(s.batch, s.queries, s.width));
         return attention(tape, t, t, t, s.heads);
       },
@@ -69,7 +69,7 @@ TEST_CASE("window_attention: queries, keys and values are the same memory") {
   reference::Map const map{1, 4, 6, 6};
   check_rule(
       {numbers(1, 1.5, map.size())},
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         auto const t = x[0].reshape(dynamic_extents<4>(map.n, map.height, map.width, map.channels));
         return window_attention(tape, t, t, t, 2, 2, 1);
       },
@@ -84,8 +84,8 @@ TEST_CASE("attention: large scores have finite gradients") {
     Values key(20 * 4, -100);
     for (std::size_t d = 0; d < 4; ++d) key[13 * 4 + d] = 100;
     Values const weights = numbers(3, 1, 4);
-    auto const result = differentiate(
-        context, {Values(4, 100), key, numbers(2, 1, 80)}, weights, [](auto const& tape, std::vector<Flat> const& x) {
+    auto const result =
+        differentiate(context, {Values(4, 100), key, numbers(2, 1, 80)}, weights, [](auto const& tape, auto const& x) {
           dynamic_extents<3> const k(1, 20, 4);
           return attention(tape, x[0].reshape(dynamic_extents<3>(1, 1, 4)), x[1].reshape(k), x[2].reshape(k), 1);
         });
@@ -112,7 +112,7 @@ TEST_CASE("window_attention: with and without shift") {
     std::size_t const size = c.map.size();
     check_rule(
         {numbers(1, 1.5, size), numbers(2, 1.5, size), numbers(3, 1, size)},
-        [&](auto const& tape, std::vector<Flat> const& x) {
+        [&](auto const& tape, auto const& x) {
           dynamic_extents<4> const e(c.map.n, c.map.height, c.map.width, c.map.channels);
           return window_attention(tape, x[0].reshape(e), x[1].reshape(e), x[2].reshape(e), c.heads, c.window, c.shift);
         },

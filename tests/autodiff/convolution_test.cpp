@@ -40,9 +40,9 @@ void check_convolution(ConvolutionCase const& p) {
   if (p.bias) operands.push_back(numbers(3, 1, k.out));
   check_rule(
       operands,
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         return conv2d(tape, x[0].reshape(extents_of(m)),
-                      x[1].reshape(dynamic_extents<4>(k.out, m.channels, k.height, k.width)), p.bias ? x[2] : Flat{},
+                      x[1].reshape(dynamic_extents<4>(k.out, m.channels, k.height, k.width)), p.bias ? x[2] : none(x),
                       k.stride, k.padding, p.activation);
       },
       [&](std::vector<Values> const& x) {
@@ -73,9 +73,9 @@ void check_transposed_convolution(TransposedCase const& p) {
   if (guided) operands.push_back(numbers(4, 1, guide.size()));
   check_rule(
       operands,
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         dynamic_extents<4> const weight(m.channels, p.out, p.kernel, p.kernel);
-        auto const bias = p.bias ? x[2] : Flat{};
+        auto const bias = p.bias ? x[2] : none(x);
         if (!guided) return conv_transpose2d(tape, x[0].reshape(extents_of(m)), x[1].reshape(weight), bias);
         return conv_transpose2d(tape, x[0].reshape(extents_of(m)), x[1].reshape(weight), bias,
                                 x.back().reshape(extents_of(guide)));
@@ -141,11 +141,10 @@ TEST_CASE("conv2d: gradients that are sums over many pixels") {
             }
           }
         }
-  for_each_context([&](auto const& context) {
-    auto const result =
-        differentiate(context, {x, weight, Values(out)}, weights, [&](auto const& tape, std::vector<Flat> const& o) {
-          return conv2d(tape, o[0].reshape(extents_of(m)), o[1].reshape(dynamic_extents<4>(out, 2, 3, 3)), o[2], 1, 1);
-        });
+  for_each_host_context([&](auto const& context) {
+    auto const result = differentiate(context, {x, weight, Values(out)}, weights, [&](auto const& tape, auto const& o) {
+      return conv2d(tape, o[0].reshape(extents_of(m)), o[1].reshape(dynamic_extents<4>(out, 2, 3, 3)), o[2], 1, 1);
+    });
     CHECK(close_gradients(result.gradients[0], dx, 1e-5));
     CHECK(close_gradients(result.gradients[1], dw, 1e-5));
     CHECK(close_gradients(result.gradients[2], db, 1e-5));
@@ -164,14 +163,13 @@ TEST_CASE("conv2d: kernels and biases stored as bf16 have float gradients") {
     };
     Values const weights = numbers(4, 1, reference(operands).size());
     auto const expected = difference_gradients(operands, weights, reference);
-    for_each_context([&](auto const& context) {
+    for_each_host_context([&](auto const& context) {
       Flat const dweight = tensor_of(Values(weight.size())), dbias = tensor_of(Values(5));
-      auto const result =
-          differentiate(context, {operands[0]}, weights, [&](auto const& tape, std::vector<Flat> const& x) {
-            tape.watch(weight, dweight);
-            tape.watch(bias, dbias);
-            return conv2d(tape, x[0].reshape(extents_of(m)), weight, bias, k.stride, k.padding);
-          });
+      auto const result = differentiate(context, {operands[0]}, weights, [&](auto const& tape, auto const& x) {
+        tape.watch(weight, dweight);
+        tape.watch(bias, dbias);
+        return conv2d(tape, x[0].reshape(extents_of(m)), weight, bias, k.stride, k.padding);
+      });
       CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
       CHECK(close_gradients(values(dweight), expected[1], 1e-4));
       CHECK(close_gradients(values(dbias), expected[2], 1e-4));
@@ -206,14 +204,13 @@ TEST_CASE("conv_transpose2d: kernels and biases stored as bf16 have float gradie
   Values const weights = numbers(4, 1, 4 * m.n * m.height * m.width * 5);
   auto const expected = difference_gradients(
       operands, weights, [&](auto const& x) { return reference::conv_transpose2d(m, x[0], x[1], x[2], 5, 2).value; });
-  for_each_context([&](auto const& context) {
+  for_each_host_context([&](auto const& context) {
     Flat const dweight = tensor_of(Values(60)), dbias = tensor_of(Values(5));
-    auto const result =
-        differentiate(context, {operands[0]}, weights, [&](auto const& tape, std::vector<Flat> const& x) {
-          tape.watch(weight, dweight);
-          tape.watch(bias, dbias);
-          return conv_transpose2d(tape, x[0].reshape(extents_of(m)), weight, bias);
-        });
+    auto const result = differentiate(context, {operands[0]}, weights, [&](auto const& tape, auto const& x) {
+      tape.watch(weight, dweight);
+      tape.watch(bias, dbias);
+      return conv_transpose2d(tape, x[0].reshape(extents_of(m)), weight, bias);
+    });
     CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
     CHECK(close_gradients(values(dweight), expected[1], 1e-4));
     CHECK(close_gradients(values(dbias), expected[2], 1e-4));

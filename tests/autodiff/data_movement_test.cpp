@@ -55,7 +55,7 @@ TEST_CASE("map_to_tokens") {
     CAPTURE(map.to_string());
     check_rule(
         {numbers(1, 1, map.size()), numbers(2, 1, depth), numbers(3, 1, pixels * depth)},
-        [&](auto const& tape, std::vector<Flat> const& x) {
+        [&](auto const& tape, auto const& x) {
           return map_to_tokens(tape, x[0].reshape(map), x[1], x[2].reshape(dynamic_extents<2>(pixels, d)));
         },
         [&](std::vector<Values> const& x) {
@@ -72,9 +72,9 @@ TEST_CASE("map_to_tokens") {
 TEST_CASE("map_to_tokens: bf16 tokens and positions have float gradients") {
   auto const first = random_tensor<bf16>(1, 1, 3), positions = random_tensor<bf16>(2, 1, 6);
   Values const weights = numbers(3, 1, 2 * 3 * 3);
-  for_each_context([&](auto const& context) {
+  for_each_host_context([&](auto const& context) {
     Flat const dfirst = tensor_of(Values(3)), dpositions = tensor_of(Values(6));
-    differentiate(context, {numbers(4, 1, 12)}, weights, [&](auto const& tape, std::vector<Flat> const& x) {
+    differentiate(context, {numbers(4, 1, 12)}, weights, [&](auto const& tape, auto const& x) {
       tape.watch(first, dfirst);
       tape.watch(positions, dpositions);
       return map_to_tokens(tape, x[0].reshape(dynamic_extents<4>(2, 1, 2, 3)), first, positions);
@@ -94,9 +94,7 @@ TEST_CASE("tokens_to_map") {
     CAPTURE(map.to_string());
     check_rule(
         {numbers(seed, 1, tokens.size())},
-        [&](auto const& tape, std::vector<Flat> const& x) {
-          return tokens_to_map(tape, x[0].reshape(tokens), map[1], map[2]);
-        },
+        [&](auto const& tape, auto const& x) { return tokens_to_map(tape, x[0].reshape(tokens), map[1], map[2]); },
         [&](std::vector<Values> const& x) {
           Values y;
           for (std::size_t i = 0; i < tokens.size(); ++i)
@@ -116,8 +114,8 @@ TEST_CASE("select_tokens") {
     for (std::size_t i = 0; i < n; ++i) index.push_back(static_cast<std::int32_t>(random.below(length)));
     check_rule(
         {numbers(seed, 1, e.size())},
-        [&](auto const& tape, std::vector<Flat> const& x) {
-          return select_tokens(tape, x[0].reshape(e), integers(index));
+        [&](auto const& tape, auto const& x) {
+          return select_tokens(tape, x[0].reshape(e), on(tape.context(), integers(index)));
         },
         [&](std::vector<Values> const& x) {
           Values y;
@@ -147,8 +145,8 @@ TEST_CASE("gather_rows: rows that come twice, never, or from nowhere") {
       return y;
     };
     auto const run = [&](auto extents) {
-      return [&, extents](auto const& tape, std::vector<Flat> const& x) {
-        return gather_rows(tape, x[0].reshape(extents), integers(p.index), -0.75f);
+      return [&, extents](auto const& tape, auto const& x) {
+        return gather_rows(tape, x[0].reshape(extents), on(tape.context(), integers(p.index)), -0.75f);
       };
     };
     check_rule({numbers(1, 1, rows * size)}, run(dynamic_extents<2>(rows, size)), reference);
@@ -169,8 +167,8 @@ TEST_CASE("embed: identifiers that repeat, positions beyond the sequence") {
     auto const ids = integers(list).reshape(dynamic_extents<2>(n, l));
     check_rule(
         {numbers(1, 1, v * w), numbers(2, 1, context_length * w)},
-        [&](auto const& tape, std::vector<Flat> const& x) {
-          return embed(tape, ids, x[0].reshape(dynamic_extents<2>(v, w)),
+        [&](auto const& tape, auto const& x) {
+          return embed(tape, on(tape.context(), ids), x[0].reshape(dynamic_extents<2>(v, w)),
                        x[1].reshape(dynamic_extents<2>(context_length, w)));
         },
         [&](std::vector<Values> const& x) { return embedded(list, l, w, x[0], x[1]); });
@@ -184,9 +182,9 @@ TEST_CASE("embed: a bf16 table and bf16 positions have float gradients") {
   Values const weights = numbers(3, 1, 30);
   auto const expected = difference_gradients({values(table), values(positions)}, weights,
                                              [&](auto const& x) { return embedded(list, 3, 5, x[0], x[1]); });
-  for_each_context([&](auto const& context) {
+  for_each_host_context([&](auto const& context) {
     Flat const dtable = tensor_of(Values(20)), dpositions = tensor_of(Values(15));
-    differentiate(context, {}, weights, [&](auto const& tape, std::vector<Flat> const&) {
+    differentiate(context, {}, weights, [&](auto const& tape, auto const&) {
       tape.watch(table, dtable);
       tape.watch(positions, dpositions);
       return embed(tape, ids, table, positions);
@@ -205,14 +203,14 @@ TEST_CASE("permute: every order of four axes, and other ranks") {
     CAPTURE(order[2]);
     check_rule(
         {numbers(1, 1, 30)},
-        [&](auto const& tape, std::vector<Flat> const& x) {
+        [&](auto const& tape, auto const& x) {
           return permute(tape, x[0].reshape(dynamic_extents<4>(2, 3, 1, 5)), order);
         },
         [&](std::vector<Values> const& x) { return reference::permute(extents, x[0], order); });
   } while (std::next_permutation(order.begin(), order.end()));
   check_rule(
       {numbers(2, 1, 21)},
-      [](auto const& tape, std::vector<Flat> const& x) {
+      [](auto const& tape, auto const& x) {
         return permute(tape, x[0].reshape(dynamic_extents<2>(3, 7)), {1, 0});
       },
       [](std::vector<Values> const& x) {
@@ -220,7 +218,7 @@ TEST_CASE("permute: every order of four axes, and other ranks") {
       });
   check_rule(
       {numbers(3, 1, 30)},
-      [](auto const& tape, std::vector<Flat> const& x) {
+      [](auto const& tape, auto const& x) {
         return permute(tape, x[0].reshape(dynamic_extents<3>(2, 3, 5)), {2, 0, 1});
       },
       [](std::vector<Values> const& x) {
@@ -230,7 +228,7 @@ TEST_CASE("permute: every order of four axes, and other ranks") {
 
 TEST_CASE("row_maximum, to_host and to_device record nothing") {
   auto const x = random_tensor<float>(1, 1, 3, 7);
-  for_each_context([&](auto const& context) {
+  for_each_host_context([&](auto const& context) {
     Tape const tape(context);
     tape.watch(x, tensor_of(Values(21)));
     auto const top = row_maximum(tape, x);

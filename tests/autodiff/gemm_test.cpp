@@ -27,7 +27,7 @@ struct Place {
   std::size_t at(std::size_t rows, std::size_t columns, std::size_t i, std::size_t j) const {
     return before + (transposed ? j * stride(rows) + i : i * stride(columns) + j);
   }
-  Matrix<float> matrix(Flat const& block, std::size_t rows, std::size_t columns) const {
+  Matrix<float> matrix(auto const& block, std::size_t rows, std::size_t columns) const {
     if (transposed) return {block.data() + before, rows, columns, 1, stride(rows)};
     return {block.data() + before, rows, columns, stride(columns), 1};
   }
@@ -58,7 +58,7 @@ void check_product(ProductCase const& p) {
   std::size_t const residual_at = operands.size();
   if (p.residual) operands.push_back(numbers(4, 1, p.residual_place.size(p.m, p.n)));
 
-  auto const run = [&](auto const& tape, std::vector<Flat> const& x) {
+  auto const run = [&](auto const& tape, auto const& x) {
     auto const y = copy_of(tape, tensor_of(Values(p.c.size(p.m, p.n))));
     Epilogue epilogue;
     if (p.addend_rows > 0) epilogue.addend = {x[addend_at].data(), p.addend_rows, p.n, p.n, 1};
@@ -150,7 +150,7 @@ TEST_CASE("gemm: both operands are the same memory") {
   std::size_t const m = 5, depth = 7;
   check_rule(
       {numbers(1, 1, m * depth)},
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         auto const y = tape.template tensor<float>(m, m);
         Matrix<float> const a{x[0].data(), m, depth, depth, 1};
         gemm(tape, a, a.transposed(), as_matrix(y));
@@ -170,7 +170,7 @@ TEST_CASE("gemm: the residual is the result itself") {
   for (auto const activation : {Activation::none, Activation::gelu})
     check_rule(
         {numbers(1, 1, m * depth), numbers(2, 1, depth * n), numbers(3, 1, m * n)},
-        [&](auto const& tape, std::vector<Flat> const& x) {
+        [&](auto const& tape, auto const& x) {
           auto const y = copy_of(tape, x[2]);
           Matrix<float> const c{y.data(), m, n, n, 1};
           Epilogue epilogue;
@@ -193,7 +193,7 @@ TEST_CASE("gemm: what lay in the result before has no gradient") {
   std::size_t const m = 5, n = 3, depth = 7;
   check_rule(
       {numbers(1, 1, m * depth), numbers(2, 1, depth * n), numbers(3, 1, (m + 2) * n)},
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         auto const y = copy_of(tape, x[2]);
         gemm(tape, Matrix<float>{x[0].data(), m, depth, depth, 1}, Matrix<float>{x[1].data(), depth, n, n, 1},
              Matrix<float>{y.data() + n, m, n, n, 1});
@@ -223,16 +223,15 @@ TEST_CASE("gemm: gradients that are long sums") {
         db[k * n + j] += weights[i * n + j] * a[i * depth + k];
       }
     }
-  for_each_context([&](auto const& context) {
-    auto const result =
-        differentiate(context, {a, b, Values(n)}, weights, [&](auto const& tape, std::vector<Flat> const& x) {
-          auto const y = tape.template tensor<float>(m, n);
-          Epilogue epilogue;
-          epilogue.addend = {x[2].data(), 1, n, n, 1};
-          gemm(tape, Matrix<float>{x[0].data(), m, depth, depth, 1}, Matrix<float>{x[1].data(), depth, n, n, 1},
-               as_matrix(y), epilogue);
-          return y;
-        });
+  for_each_host_context([&](auto const& context) {
+    auto const result = differentiate(context, {a, b, Values(n)}, weights, [&](auto const& tape, auto const& x) {
+      auto const y = tape.template tensor<float>(m, n);
+      Epilogue epilogue;
+      epilogue.addend = {x[2].data(), 1, n, n, 1};
+      gemm(tape, Matrix<float>{x[0].data(), m, depth, depth, 1}, Matrix<float>{x[1].data(), depth, n, n, 1},
+           as_matrix(y), epilogue);
+      return y;
+    });
     CHECK(close_gradients(result.gradients[0], da, 1e-5));
     CHECK(close_gradients(result.gradients[1], db, 1e-5));
     CHECK(close_gradients(result.gradients[2], dbias, 1e-5));
@@ -271,8 +270,8 @@ TEST_CASE("linear: bias, activation and residual over tensors of rank 2 to 4") {
               .value;
         };
         auto const run = [&](auto extents) {
-          return [&, extents](auto const& tape, std::vector<Flat> const& x) {
-            return linear(tape, x[0].reshape(extents), x[1].reshape(dynamic_extents<2>(out, in)), bias ? x[2] : Flat{},
+          return [&, extents](auto const& tape, auto const& x) {
+            return linear(tape, x[0].reshape(extents), x[1].reshape(dynamic_extents<2>(out, in)), bias ? x[2] : none(x),
                           activation,
                           residual ? Matrix<float const>{x.back().data(), 2 * n, out, out, 1} : Matrix<float const>{});
           };
@@ -295,9 +294,9 @@ TEST_CASE("linear: weights and biases stored as bf16 have float gradients") {
                [&](std::size_t, std::size_t j) { return o[2][j]; }, reference::nothing)
         .value;
   });
-  for_each_context([&](auto const& context) {
+  for_each_host_context([&](auto const& context) {
     Flat const dweight = tensor_of(Values(out * in)), dbias = tensor_of(Values(out));
-    auto const result = differentiate(context, {x}, weights, [&](auto const& tape, std::vector<Flat> const& o) {
+    auto const result = differentiate(context, {x}, weights, [&](auto const& tape, auto const& o) {
       tape.watch(weight, dweight);
       tape.watch(bias, dbias);
       return linear(tape, o[0].reshape(dynamic_extents<2>(n, in)), weight, bias);

@@ -48,7 +48,7 @@ void check(Case const& c, Attend const& attend, Reference const& reference) {
   CAPTURE(c.repeats);
   check_rule(
       operands_of(c),
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         using Memory = typename std::decay_t<decltype(tape)>::memory_space;
         dynamic_extents<3> const e(c.length, c.positions, c.width);
         RepeatedKey<Memory> padding;
@@ -82,7 +82,7 @@ TEST_CASE("leading_axis_attention: with and without a repeated key") {
 TEST_CASE("linear_attention and leading_axis_attention: queries, keys and values are the same memory") {
   std::size_t const length = 4, positions = 3, width = 6, heads = 2;
   auto const run = [&](auto const& attend) {
-    return [&](auto const& tape, std::vector<Flat> const& x) {
+    return [&](auto const& tape, auto const& x) {
       auto const t = x[0].reshape(dynamic_extents<3>(length, positions, width));
       return attend(tape, t, t, t, heads);
     };
@@ -105,7 +105,7 @@ TEST_CASE("linear_attention: features at zero, where both branches of the ELU me
   for (std::size_t i = 0; i < operands[0].size(); i += 3) operands[0][i] = operands[1][i] = 0;
   check_rule(
       operands,
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         dynamic_extents<3> const e(c.length, c.positions, c.width);
         return linear_attention(tape, x[0].reshape(e), x[1].reshape(e), x[2].reshape(e), c.heads);
       },

@@ -28,7 +28,7 @@ TEST_CASE("layer_norm") {
     for (double& v : x) v = static_cast<double>(static_cast<float>(v + p.offset));
     check_rule(
         {x, numbers(2, 1, p.c), numbers(3, 1, p.c)},
-        [&](auto const& tape, std::vector<Flat> const& o) {
+        [&](auto const& tape, auto const& o) {
           return layer_norm(tape, o[0].reshape(dynamic_extents<3>(1, p.rows, p.c)), o[1], o[2],
                             static_cast<float>(p.epsilon));
         },
@@ -45,9 +45,9 @@ TEST_CASE("layer_norm: weights stored as bf16 have float gradients") {
   auto const expected = difference_gradients(
       {x, values(weight), values(bias)}, weights,
       [&](std::vector<Values> const& o) { return reference::layer_norm(rows, c, o[0], o[1], o[2]).value; });
-  for_each_context([&](auto const& context) {
+  for_each_host_context([&](auto const& context) {
     Flat const dweight = tensor_of(Values(c)), dbias = tensor_of(Values(c));
-    auto const result = differentiate(context, {x}, weights, [&](auto const& tape, std::vector<Flat> const& o) {
+    auto const result = differentiate(context, {x}, weights, [&](auto const& tape, auto const& o) {
       tape.watch(weight, dweight);
       tape.watch(bias, dbias);
       return layer_norm(tape, o[0].reshape(dynamic_extents<2>(rows, c)), weight, bias);
@@ -73,7 +73,7 @@ TEST_CASE("group_norm: with and without ReLU") {
       CAPTURE(relu);
       check_rule(
           {numbers(1, 2, p.map.size()), numbers(2, 1, p.map.channels), numbers(3, 1, p.map.channels)},
-          [&](auto const& tape, std::vector<Flat> const& o) {
+          [&](auto const& tape, auto const& o) {
             dynamic_extents<4> const e(p.map.n, p.map.height, p.map.width, p.map.channels);
             return group_norm(tape, o[0].reshape(e), p.groups, o[1], o[2], relu, static_cast<float>(p.epsilon));
           },
@@ -91,15 +91,13 @@ TEST_CASE("group_norm: weights stored as bf16 have float gradients") {
   Values const weights = numbers(4, 1, map.size());
   auto const expected = difference_gradients(
       operands, weights, [&](auto const& x) { return reference::group_norm(map, 3, x[0], x[1], x[2], true).value; });
-  for_each_context([&](auto const& context) {
+  for_each_host_context([&](auto const& context) {
     Flat const dweight = tensor_of(Values(c)), dbias = tensor_of(Values(c));
-    auto const result =
-        differentiate(context, {operands[0]}, weights, [&](auto const& tape, std::vector<Flat> const& x) {
-          tape.watch(weight, dweight);
-          tape.watch(bias, dbias);
-          return group_norm(tape, x[0].reshape(dynamic_extents<4>(map.n, map.height, map.width, c)), 3, weight, bias,
-                            true);
-        });
+    auto const result = differentiate(context, {operands[0]}, weights, [&](auto const& tape, auto const& x) {
+      tape.watch(weight, dweight);
+      tape.watch(bias, dbias);
+      return group_norm(tape, x[0].reshape(dynamic_extents<4>(map.n, map.height, map.width, c)), 3, weight, bias, true);
+    });
     CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
     CHECK(close_gradients(values(dweight), expected[1], 1e-4));
     CHECK(close_gradients(values(dbias), expected[2], 1e-4));
@@ -109,7 +107,7 @@ TEST_CASE("group_norm: weights stored as bf16 have float gradients") {
 TEST_CASE("group_norm: the map is kept, although the kernel without a tape overwrites it") {
   auto const x = random_tensor(1, 2, 1, 3, 5, 4);
   auto const weight = random_tensor(2, 1, 4), bias = random_tensor(3, 1, 4);
-  for_each_context([&](auto const& context) {
+  for_each_host_context([&](auto const& context) {
     Values const before = values(x);
     Tape const tape(context);
     group_norm(tape, x, 2, weight, bias);
@@ -125,7 +123,7 @@ TEST_CASE("l2_normalize") {
     double const epsilon = c == 1 ? 2 : 1e-12;
     check_rule(
         {numbers(1, 2, 5 * c)},
-        [&](auto const& tape, std::vector<Flat> const& x) {
+        [&](auto const& tape, auto const& x) {
           return l2_normalize(tape, x[0].reshape(dynamic_extents<2>(5, c)), static_cast<float>(epsilon));
         },
         [&](std::vector<Values> const& x) { return reference::l2_normalize(5, c, x[0], epsilon).value; });
@@ -138,15 +136,13 @@ TEST_CASE("l2_normalize: a zero row and one shorter than epsilon are divided by 
   for (std::size_t i = 0; i < 5; ++i) x[15 + i] *= 0.0625;
   check_rule(
       {x},
-      [&](auto const& tape, std::vector<Flat> const& o) {
-        return l2_normalize(tape, o[0].reshape(dynamic_extents<2>(4, 5)), 0.5f);
-      },
+      [&](auto const& tape, auto const& o) { return l2_normalize(tape, o[0].reshape(dynamic_extents<2>(4, 5)), 0.5f); },
       [&](std::vector<Values> const& o) { return reference::l2_normalize(4, 5, o[0], 0.5).value; });
 
   // With the default epsilon the gradient of a zero row is huge but finite, as torch's.
   Values const weights = numbers(2, 1, 5);
-  for_each_context([&](auto const& context) {
-    auto const result = differentiate(context, {Values(5)}, weights, [](auto const& tape, std::vector<Flat> const& o) {
+  for_each_host_context([&](auto const& context) {
+    auto const result = differentiate(context, {Values(5)}, weights, [](auto const& tape, auto const& o) {
       return l2_normalize(tape, o[0].reshape(dynamic_extents<2>(1, 5)));
     });
     Values expected = weights;
@@ -159,7 +155,7 @@ TEST_CASE("cosine_similarity") {
   std::size_t const m = 3, n = 5, depth = 7;
   check_rule(
       {numbers(1, 2, m * depth), numbers(2, 2, n * depth)},
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         return cosine_similarity(tape, x[0].reshape(dynamic_extents<2>(m, depth)),
                                  x[1].reshape(dynamic_extents<2>(n, depth)));
       },

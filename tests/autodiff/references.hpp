@@ -20,8 +20,14 @@
 /// the sum of the results, each times a random weight.
 namespace kovos::test {
 
-/// An operand, all its elements in row-major order; tests reshape it.
+/// An operand on the host, all its elements in row-major order; tests reshape it.
 using Flat = DynamicTensor<float, 1>;
+
+/// No operand, of the kind of the given ones.
+template <class Operand>
+Operand none(std::vector<Operand> const&) {
+  return {};
+}
 
 /// Seeded numbers in [-scale, scale) that a float holds exactly.
 inline Values numbers(std::uint64_t seed, double scale, std::size_t count) {
@@ -68,12 +74,13 @@ struct Differentiated {
 template <Recompute Policy = Recompute::nothing, class Exec, class Run>
 Differentiated differentiate(Context<Exec> const& context, std::vector<Values> const& operands, Values const& weights,
                              Run const& run, std::optional<std::size_t> only = {}, double start = 0) {
-  std::vector<Flat> x, gradients;
+  using Operand = DynamicTensor<float, 1, typename Exec::memory_space>;
+  std::vector<Operand> x, gradients;
   for (auto const& operand : operands) {
-    x.push_back(tensor_of(operand));
-    gradients.push_back(tensor_of(Values(operand.size(), start)));
+    x.push_back(on(context, tensor_of(operand)));
+    gradients.push_back(on(context, tensor_of(Values(operand.size(), start))));
   }
-  Flat const factors = tensor_of(weights);
+  Operand const factors = on(context, tensor_of(weights));
   Tape<Exec, Policy> const tape(context);
   for (std::size_t k = 0; k < x.size(); ++k)
     if (!only || *only == k) tape.watch(x[k], gradients[k]);
@@ -103,7 +110,7 @@ struct RuleOptions {
   double tolerance = 1e-4;
 };
 
-/// Checks a rule on every engine and host execution space: the result and the gradients of all operands beside the
+/// Checks a rule on every engine and execution space: the result and the gradients of all operands beside the
 /// reference, each operand watched alone, nothing watched, and the same bits twice.
 template <class Run, class Reference>
 void check_rule(std::vector<Values> const& operands, Run const& run, Reference const& reference,
@@ -131,8 +138,8 @@ void check_rule(std::vector<Values> const& operands, Run const& run, Reference c
     CHECK(again.output == all.output);
     CHECK(again.gradients == all.gradients);
 
-    std::vector<Flat> x;
-    for (auto const& operand : operands) x.push_back(tensor_of(operand));
+    std::vector<decltype(on(context, Flat{}))> x;
+    for (auto const& operand : operands) x.push_back(on(context, tensor_of(operand)));
     Tape const unwatched(context);
     auto const y = run(unwatched, x);
     context.fence();

@@ -111,7 +111,7 @@ TEST_CASE("Tape: slices and reshapes share the gradient of the memory they lie i
   std::size_t const rows = 4, c = 7;
   check_rule(
       {numbers(1, 1, rows * c)},
-      [&](auto const& tape, std::vector<Flat> const& x) {
+      [&](auto const& tape, auto const& x) {
         auto const table = x[0].reshape(dynamic_extents<2>(rows, c));
         auto const y = copy_of(tape, x[0].reshape(dynamic_extents<4>(2, 1, 2, c)));
         auto const flat = y.reshape(dynamic_extents<2>(rows, c));
@@ -132,7 +132,7 @@ TEST_CASE("Tape: slices and reshapes share the gradient of the memory they lie i
 TEST_CASE("Tape: what is used twice receives both gradients, what is not used none") {
   check_rule(
       {numbers(1, 1, 9), numbers(2, 1, 9)},
-      [](auto const& tape, std::vector<Flat> const& x) {
+      [](auto const& tape, auto const& x) {
         auto const a = x[0].reshape(dynamic_extents<2>(3, 3));
         auto const b = square(tape, a);
         square(tape, x[1].reshape(dynamic_extents<2>(3, 3)));  // leads nowhere
@@ -170,7 +170,7 @@ TEST_CASE("Tape::watch: the gradient lies where the caller wants it and ends wit
 }
 
 TEST_CASE("Tape::backward: adds to the gradient each time, and the tape is empty afterwards") {
-  for_each_context([](auto const& context) {
+  for_each_host_context([](auto const& context) {
     Tape const tape(context);
     Flat const x = tensor_of(numbers(1, 1, 5)), gradient = tensor_of(Values(5, 0.5));
     tape.watch(x, gradient);
@@ -211,7 +211,7 @@ TEST_CASE("Tape::backward: a loss that is no number, or that nothing trainable l
 }
 
 TEST_CASE("Tape: what depends on nothing watched is not recorded") {
-  for_each_context([](auto const& context) {
+  for_each_host_context([](auto const& context) {
     Tape const tape(context);
     auto const x = random_tensor(1, 1, 3, 3), other = random_tensor(2, 1, 3, 3);
     Flat const gradient = tensor_of(Values(9));

@@ -33,9 +33,9 @@ TEST_CASE("attention: self, cross and causal, any head width") {
     for (auto const& c : cases) {
       auto const& s = c.s;
       bool const causal = c.causal;
-      auto const q = random_tensor<float>(1, 2, s.batch, s.queries, s.width);
-      auto const k = random_tensor<float>(2, 2, s.batch, s.keys, s.width);
-      auto const v = random_tensor<float>(3, 2, s.batch, s.keys, s.width);
+      auto const q = random_tensor<float>(context, 1, 2, s.batch, s.queries, s.width);
+      auto const k = random_tensor<float>(context, 2, 2, s.batch, s.keys, s.width);
+      auto const v = random_tensor<float>(context, 3, 2, s.batch, s.keys, s.width);
       CAPTURE(s.queries);
       CAPTURE(s.keys);
       CAPTURE(s.width);
@@ -61,14 +61,15 @@ TEST_CASE("attention: self, cross and causal, any head width") {
 
 TEST_CASE("attention keeps large scores finite") {
   for_each_context([](auto const& context) {
-    auto q = random_tensor<float>(1, 1, 1, 3, 4), k = random_tensor<float>(2, 1, 1, 40, 4),
-         v = random_tensor<float>(3, 1, 1, 40, 4);
+    auto const q = random_tensor<float>(context, 1, 1, 1, 3, 4);
     fill(context, q, 100.0f);
-    fill(context, k, -100.0f);
+    auto const k = on(context, changed(random_tensor<float>(2, 1, 1, 40, 4), [](std::size_t i, float& number) {
+                        number = i / 4 == 37 ? 100.0f : -100.0f;  // the one key that counts
+                      }));
+    auto const v = random_tensor<float>(3, 1, 1, 40, 4);
+    auto const y = attention(context, q, k, on(context, v), 1);
     context.fence();
-    for (std::size_t d = 0; d < 4; ++d) k(0, 37, d) = 100;  // the one key that counts
-    auto const o = attention(context, q, k, v, 1);
-    context.fence();
+    auto const o = on_host(y);
     for (std::size_t d = 0; d < 4; ++d)
       CHECK(static_cast<double>(o(0, 2, d)) == doctest::Approx(static_cast<double>(v(0, 37, d))));
   });
@@ -86,9 +87,9 @@ TEST_CASE("window_attention agrees with rolling, cutting and masking") {
     for (auto const& c : cases) {
       auto const& m = c.map;
       std::size_t const heads = c.heads, window = c.window, shift = c.shift;
-      auto const q = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
-      auto const k = random_tensor<float>(2, 1, m.n, m.height, m.width, m.channels);
-      auto const v = random_tensor<float>(3, 1, m.n, m.height, m.width, m.channels);
+      auto const q = random_tensor<float>(context, 1, 1, m.n, m.height, m.width, m.channels);
+      auto const k = random_tensor<float>(context, 2, 1, m.n, m.height, m.width, m.channels);
+      auto const v = random_tensor<float>(context, 3, 1, m.n, m.height, m.width, m.channels);
       auto const o = window_attention(context, q, k, v, heads, window, shift);
       context.fence();
       CAPTURE(m.height);
@@ -112,11 +113,11 @@ TEST_CASE("attention_in_regions of windows that are cut already is window_attent
   for_each_context([](auto const& context) {
     for (std::size_t shift : {0u, 2u}) {
       std::size_t const n = 2, height = 8, width = 12, window = 4, c = 10, heads = 2;
-      auto const q = random_tensor<float>(1, 1, n, height, width, c),
-                 k = random_tensor<float>(2, 1, n, height, width, c),
-                 v = random_tensor<float>(3, 1, n, height, width, c);
+      auto const q = random_tensor<float>(context, 1, 1, n, height, width, c),
+                 k = random_tensor<float>(context, 2, 1, n, height, width, c),
+                 v = random_tensor<float>(context, 3, 1, n, height, width, c);
       auto const cut = [&](auto const& x) { return window_partition(context, x, window, shift); };
-      DynamicTensor<std::uint8_t, 2> regions;
+      std::remove_cvref_t<decltype(window_regions(context, height, width, window, shift))> regions;
       if (shift > 0) regions = window_regions(context, height, width, window, shift);
       auto const o = window_reverse(context, attention_in_regions(context, cut(q), cut(k), cut(v), heads, regions), n,
                                     height, width, window, shift);
@@ -129,8 +130,8 @@ TEST_CASE("attention_in_regions of windows that are cut already is window_attent
       CHECK(close(values(o), expected));
       if (shift > 0) CHECK_FALSE(close(values(o), expect(false).value, expected.bound));
     }
-    auto const x = random_tensor<float>(1, 1, 2, 9, 4), other = random_tensor<float>(1, 1, 2, 5, 4);
-    DynamicTensor<std::uint8_t, 2> const regions(dynamic_extents<2>(2, 8));
+    auto const x = random_tensor<float>(context, 1, 1, 2, 9, 4), other = random_tensor<float>(context, 1, 1, 2, 5, 4);
+    auto const regions = context.template tensor<std::uint8_t>(2, 8);
     CHECK(message_of<ShapeError>([&] { attention_in_regions(context, x, other, other, 2, {}); }) ==
           "[attention_in_regions] k.extent(1) is 5, expected 9");
     CHECK(message_of<ShapeError>([&] { attention_in_regions(context, x, x, x, 2, regions); }) ==
@@ -139,7 +140,7 @@ TEST_CASE("attention_in_regions of windows that are cut already is window_attent
 }
 
 TEST_CASE("for_each_window takes the windows out of the rolled map and puts them back") {
-  for_each_context([](auto const& context) {
+  for_each_host_context([](auto const& context) {
     for (std::size_t shift : {0u, 1u}) {
       std::size_t const n = 2, height = 6, width = 9, window = 3, c = 4;
       auto const x = random_tensor<float>(1, 1, n, height, width, c);
@@ -183,11 +184,12 @@ TEST_CASE("linear attention, with repeated keys as explicit padding") {
     };
     for (auto const& c : {Case{1, 1, 1, 1, 0}, Case{5, 7, 12, 4, 0}, Case{20, 9, 34, 2, 0}, Case{3, 5, 33, 3, 253},
                           Case{17, 2, 64, 4, 1}, Case{70, 2, 32, 4, 0}}) {
-      auto const q = random_tensor<float>(1, 3, c.length, c.positions, c.width);
-      auto const k = random_tensor<float>(2, 3, c.length, c.positions, c.width);
-      auto const v = random_tensor<float>(3, 3, c.length, c.positions, c.width);
-      auto const key = random_tensor<float>(4, 3, c.width), value = random_tensor<float>(5, 3, c.width);
-      RepeatedKey<Kokkos::HostSpace> padding;
+      auto const q = random_tensor<float>(context, 1, 3, c.length, c.positions, c.width);
+      auto const k = random_tensor<float>(context, 2, 3, c.length, c.positions, c.width);
+      auto const v = random_tensor<float>(context, 3, 3, c.length, c.positions, c.width);
+      auto const key = random_tensor<float>(context, 4, 3, c.width),
+                 value = random_tensor<float>(context, 5, 3, c.width);
+      RepeatedKey<typename std::remove_cvref_t<decltype(context)>::memory_space> padding;
       if (c.padding > 0) padding = {c.padding, key, value};
       auto const linear_result = linear_attention(context, q, k, v, c.heads, padding);
       auto const full_result = leading_axis_attention(context, q, k, v, c.heads, padding);
@@ -224,9 +226,10 @@ TEST_CASE("linear attention, with repeated keys as explicit padding") {
 TEST_CASE("linear attention divides by the sum of weights plus 1e-6") {
   for_each_context([](auto const& context) {
     // phi is tiny everywhere, so that the epsilon matters.
-    auto const q = random_tensor<float>(1, 1, 4, 2, 6), k = random_tensor<float>(2, 1, 4, 2, 6),
-               v = random_tensor<float>(3, 1, 4, 2, 6);
-    for (std::size_t i = 0; i < q.size(); ++i) q.data()[i] -= 7, k.data()[i] -= 7;
+    auto const lower = [](std::size_t, float& number) { number -= 7; };
+    auto const q = on(context, changed(random_tensor<float>(1, 1, 4, 2, 6), lower)),
+               k = on(context, changed(random_tensor<float>(2, 1, 4, 2, 6), lower)),
+               v = random_tensor<float>(context, 3, 1, 4, 2, 6);
     auto const o = linear_attention(context, q, k, v, 2);
     context.fence();
     auto const expect = [&](double epsilon) {

@@ -27,13 +27,14 @@ TEST_CASE("convolutions with a normalisation behind them, read by a convolution 
     for (auto const& t : cases)
       for (MatmulPrecision precision : {MatmulPrecision::fp32, MatmulPrecision::bf16}) {
         auto const with = context.with_precision(precision);
-        using Memory = Kokkos::HostSpace;
-        auto const x = random_tensor<float>(1, 1, t.n, t.height, t.width, t.c);
-        auto const first = random_tensor<float>(2, 0.3, t.middle, t.c, 3, 3);
-        auto const second = random_tensor<float>(3, 0.3, t.out, t.middle, 3, 3);
-        auto const bias = random_tensor<float>(4, 1, t.out);
-        auto const w = random_tensor<float>(5, 1, t.middle), b = random_tensor<float>(6, 1, t.middle);
-        for (std::size_t i = 0; i < t.middle; ++i) b(i) += 1;  // so that ReLU leaves enough
+        using Memory = typename std::remove_cvref_t<decltype(context)>::memory_space;
+        auto const x = random_tensor<float>(context, 1, 1, t.n, t.height, t.width, t.c);
+        auto const first = random_tensor<float>(context, 2, 0.3, t.middle, t.c, 3, 3);
+        auto const second = random_tensor<float>(context, 3, 0.3, t.out, t.middle, 3, 3);
+        auto const bias = random_tensor<float>(context, 4, 1, t.out);
+        auto const w = random_tensor<float>(context, 5, 1, t.middle),
+                   b = on(context, changed(random_tensor<float>(6, 1, t.middle),
+                                           [](std::size_t, float&v) { v += 1; }));  // so that ReLU leaves enough
         std::size_t const groups = t.middle % t.groups == 0 ? t.groups : 1;
         GroupNormParameters const norm{groups, w, b};
         DynamicTensor<float, 1> const none;
@@ -53,9 +54,9 @@ TEST_CASE("convolutions with a normalisation behind them, read by a convolution 
         CHECK(close(values(end), values(plain_end), allowed * (1 + largest(values(plain_end)))));
         CHECK(largest(values(plain)) > 0.01);
 
-        auto const up = random_tensor<float>(7, 0.3, t.c, t.middle, 2, 2);
-        auto const behind = random_tensor<float>(8, 0.3, t.middle, t.middle, 3, 3);
-        auto const shared = random_tensor<float>(9, 1, 1, 2 * t.height, 2 * t.width, t.middle);
+        auto const up = random_tensor<float>(context, 7, 0.3, t.c, t.middle, 2, 2);
+        auto const behind = random_tensor<float>(context, 8, 0.3, t.middle, t.middle, 3, 3);
+        auto const shared = random_tensor<float>(context, 9, 1, 1, 2 * t.height, 2 * t.width, t.middle);
         auto const composed = compose_upsampling(with, up, behind);
         auto const raised =
             conv2d_norm_relu(with, upsample_conv2d_norm_relu(with, {x, {}}, composed, shared, norm), behind, norm);
@@ -73,15 +74,17 @@ TEST_CASE("convolutions with a normalisation behind them, read by a convolution 
 
 TEST_CASE("an upsampling convolution reads a map that is still to be scaled") {
   for_each_context([](auto const& context) {
-    auto const x = random_tensor<float>(1, 1, 2, 5, 7, 6);
-    auto const weight = random_tensor<float>(2, 0.3, 8, 6, 3, 3), up = random_tensor<float>(3, 0.3, 8, 4, 2, 2),
-               behind = random_tensor<float>(4, 0.3, 12, 4, 3, 3);
-    auto const w = random_tensor<float>(5, 1, 8), b = random_tensor<float>(6, 1, 8);
-    auto const w2 = random_tensor<float>(7, 1, 12), b2 = random_tensor<float>(8, 1, 12);
+    auto const x = random_tensor<float>(context, 1, 1, 2, 5, 7, 6);
+    auto const weight = random_tensor<float>(context, 2, 0.3, 8, 6, 3, 3),
+               up = random_tensor<float>(context, 3, 0.3, 8, 4, 2, 2),
+               behind = random_tensor<float>(context, 4, 0.3, 12, 4, 3, 3);
+    auto const w = random_tensor<float>(context, 5, 1, 8), b = random_tensor<float>(context, 6, 1, 8);
+    auto const w2 = random_tensor<float>(context, 7, 1, 12), b2 = random_tensor<float>(context, 8, 1, 12);
     auto const composed = compose_upsampling(context, up, behind);
     DynamicTensor<float, 1> const none;
-    auto const middle = conv2d_norm_relu(context, ScaledMap<Kokkos::HostSpace>{x, {}}, weight,
-                                         GroupNormParameters{std::size_t{2}, w, b});
+    auto const middle =
+        conv2d_norm_relu(context, ScaledMap<typename std::remove_cvref_t<decltype(context)>::memory_space>{x, {}},
+                         weight, GroupNormParameters{std::size_t{2}, w, b});
     auto const y = apply_scaling(
         context, upsample_conv2d_norm_relu(context, middle, composed, {}, GroupNormParameters{std::size_t{3}, w2, b2}));
     auto const plain = group_norm(

@@ -36,11 +36,11 @@ TEST_CASE("conv2d: kernels, strides, paddings and channels") {
       auto const& m = c.map;
       auto const& k = c.kernel;
       Activation const activation = c.activation;
-      auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
-      auto const w = random_tensor<float>(2, 1, k.out, m.channels, k.height, k.width);
-      auto const w16 = random_tensor<bf16>(3, 1, k.out, m.channels, k.height, k.width);
-      auto const b = random_tensor<float>(4, 1, k.out);
-      auto const b16 = random_tensor<bf16>(5, 1, k.out);
+      auto const x = random_tensor<float>(context, 1, 1, m.n, m.height, m.width, m.channels);
+      auto const w = random_tensor<float>(context, 2, 1, k.out, m.channels, k.height, k.width);
+      auto const w16 = random_tensor<bf16>(context, 3, 1, k.out, m.channels, k.height, k.width);
+      auto const b = random_tensor<float>(context, 4, 1, k.out);
+      auto const b16 = random_tensor<bf16>(context, 5, 1, k.out);
       DynamicTensor<float, 1> const none;
       auto const y = conv2d(context, x, w, b, k.stride, k.padding, activation);
       auto const half = conv2d(context, x, w16, b16, k.stride, k.padding, activation);
@@ -72,9 +72,9 @@ TEST_CASE("conv2d cuts tall maps into bands that fit the cache") {
   for_each_context([](auto const& context) {
     reference::Map const m{1, 70, 40, 33};  // more than 65536 floats: several bands
     reference::Kernel const k{3, 3, 3, 1, 1};
-    auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
-    auto const w = random_tensor<float>(2, 1, k.out, m.channels, k.height, k.width);
-    auto const b = random_tensor<float>(3, 1, k.out);
+    auto const x = random_tensor<float>(context, 1, 1, m.n, m.height, m.width, m.channels);
+    auto const w = random_tensor<float>(context, 2, 1, k.out, m.channels, k.height, k.width);
+    auto const b = random_tensor<float>(context, 3, 1, k.out);
     auto const y = conv2d(context, x, w, b, k.stride, k.padding);
     context.fence();
     CHECK(close(values(y), reference::conv2d(m, values(x), values(w), values(b), k, Activation::none)));
@@ -83,13 +83,14 @@ TEST_CASE("conv2d cuts tall maps into bands that fit the cache") {
 
 TEST_CASE("conv2d of no samples, no filters, no channels") {
   for_each_context([](auto const& context) {
-    auto const b = random_tensor<float>(1, 1, 2), none = random_tensor<float>(1, 1, 0);
-    auto const w = random_tensor<float>(1, 1, 2, 3, 3, 3);
-    CHECK(shape(conv2d(context, random_tensor<float>(1, 1, 0, 4, 4, 3), w, b, 1, 1)) ==
+    auto const b = random_tensor<float>(context, 1, 1, 2), none = random_tensor<float>(context, 1, 1, 0);
+    auto const w = random_tensor<float>(context, 1, 1, 2, 3, 3, 3);
+    CHECK(shape(conv2d(context, random_tensor<float>(context, 1, 1, 0, 4, 4, 3), w, b, 1, 1)) ==
           std::vector<std::size_t>{0, 4, 4, 2});
-    CHECK(shape(conv2d(context, random_tensor<float>(1, 1, 1, 4, 4, 3), random_tensor<float>(1, 1, 0, 3, 3, 3),
-                       none)) == std::vector<std::size_t>{1, 2, 2, 0});
-    auto const y = conv2d(context, random_tensor<float>(1, 1, 1, 3, 3, 0), random_tensor<float>(1, 1, 2, 0, 3, 3), b);
+    CHECK(shape(conv2d(context, random_tensor<float>(context, 1, 1, 1, 4, 4, 3),
+                       random_tensor<float>(context, 1, 1, 0, 3, 3, 3), none)) == std::vector<std::size_t>{1, 2, 2, 0});
+    auto const y = conv2d(context, random_tensor<float>(context, 1, 1, 1, 3, 3, 0),
+                          random_tensor<float>(context, 1, 1, 2, 0, 3, 3), b);
     context.fence();
     CHECK(close(values(y), values(b), 0));
   });
@@ -109,14 +110,14 @@ TEST_CASE("conv_transpose2d with and without guidance") {
     for (auto const& c : cases) {
       auto const& m = c.map;
       std::size_t const out = c.out, k = c.k, guides = c.guides, guide_channels = c.guide_channels;
-      auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
-      auto const w = random_tensor<float>(2, 1, m.channels, out, k, k);
-      auto const w16 = random_tensor<bf16>(3, 1, m.channels, out, k, k);
-      auto const b = random_tensor<float>(4, 1, out);
+      auto const x = random_tensor<float>(context, 1, 1, m.n, m.height, m.width, m.channels);
+      auto const w = random_tensor<float>(context, 2, 1, m.channels, out, k, k);
+      auto const w16 = random_tensor<bf16>(context, 3, 1, m.channels, out, k, k);
+      auto const b = random_tensor<float>(context, 4, 1, out);
       DynamicTensor<float, 1> const none;
-      DynamicTensor<float, 4> guidance;
+      std::remove_const_t<decltype(x)> guidance;
       reference::Map const guide{guides, k * m.height, k * m.width, guide_channels};
-      if (guides > 0) guidance = random_tensor<float>(5, 1, guides, guide.height, guide.width, guide_channels);
+      if (guides > 0) guidance = random_tensor<float>(context, 5, 1, guides, guide.height, guide.width, guide_channels);
       auto const y = conv_transpose2d(context, x, w, b, guidance);
       auto const half = conv_transpose2d(context, x, w16, none, guidance);
       context.fence();
@@ -156,14 +157,13 @@ TEST_CASE("conv2d_part and upsample_conv2d: transposed convolution, guidance bes
       reference::Map const big{m.n, 2 * m.height, 2 * m.width, c.mid + c.guide};
       reference::Map const guide{1, big.height, big.width, c.guide};
       reference::Kernel const k{c.out, 3, 3, 1, 1};
-      auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
-      auto const up = random_tensor<float>(2, 1, m.channels, c.mid, 2, 2);
-      auto const bias = random_tensor<float>(3, 1, c.mid);
-      auto const guidance = random_tensor<float>(4, 1, 1, big.height, big.width, c.guide);
-      auto const w = random_tensor<float>(5, 1, c.out, big.channels, 3, 3);
+      auto const x = random_tensor<float>(context, 1, 1, m.n, m.height, m.width, m.channels);
+      auto const up = random_tensor<float>(context, 2, 1, m.channels, c.mid, 2, 2);
+      auto const bias = random_tensor<float>(context, 3, 1, c.mid);
+      auto const guidance = random_tensor<float>(context, 4, 1, 1, big.height, big.width, c.guide);
+      auto const w = random_tensor<float>(context, 5, 1, c.out, big.channels, 3, 3);
       DynamicTensor<float, 1> const none;
-      DynamicTensor<float, 4> const zeros(dynamic_extents<4>(1, m.height, m.width, m.channels));
-      std::fill_n(zeros.data(), zeros.size(), 0.0f);
+      auto const zeros = random_tensor<float>(context, 6, 0, 1, m.height, m.width, m.channels);
 
       auto const up_of_nothing = conv_transpose2d(context, zeros, up, bias);
       auto const shared = conv2d_part(context, up_of_nothing, w, 0, 1, conv2d_part(context, guidance, w, c.mid, 1));
@@ -218,7 +218,7 @@ TEST_CASE("average_pool2d") {
                                                              {{2, 3, 5, 1}, 3}}) {
       auto const& m = c.first;
       std::size_t const k = c.second;
-      auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
+      auto const x = random_tensor<float>(context, 1, 1, m.n, m.height, m.width, m.channels);
       auto const y = average_pool2d(context, x, k);
       context.fence();
       CHECK(shape(y) == std::vector<std::size_t>{m.n, m.height / k, m.width / k, m.channels});

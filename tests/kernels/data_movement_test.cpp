@@ -37,7 +37,7 @@ std::vector<int> list_of(X const& x) {
 
 TEST_CASE("permute by every order of four axes, and other ranks and types") {
   for_each_context([](auto const& context) {
-    auto const x = random_tensor<float>(1, 1, 2, 3, 4, 5);
+    auto const x = random_tensor<float>(context, 1, 1, 2, 3, 4, 5);
     std::array<std::size_t, 4> const extents{2, 3, 4, 5};
     std::array<std::size_t, 4> order{0, 1, 2, 3};
     do {
@@ -47,8 +47,9 @@ TEST_CASE("permute by every order of four axes, and other ranks and types") {
       CHECK(values(y) == reference::permute(extents, values(x), order));
     } while (std::next_permutation(order.begin(), order.end()));
     auto const m = random_tensor<bf16>(2, 1, 3, 7);
-    auto const t = permute(context, m, {1, 0});
+    auto const turned = permute(context, on(context, m), {1, 0});
     context.fence();
+    auto const t = on_host(turned);
     for (std::size_t i = 0; i < 3; ++i)
       for (std::size_t j = 0; j < 7; ++j) CHECK(t(j, i).bits == m(i, j).bits);
     CHECK(permute(context, context.template tensor<float>(0, 3), {1, 0}).size() == 0);
@@ -65,12 +66,12 @@ TEST_CASE("permute by every order of four axes, and other ranks and types") {
 
 TEST_CASE("copy_of, fill, assign, add_in_place, mean_over_axis1, normalize_channels") {
   for_each_context([](auto const& context) {
-    auto const half = random_tensor<bf16>(1, 3, 4, 5);
+    auto const half = random_tensor<bf16>(context, 1, 3, 4, 5);
     auto const copy = copy_of(context, half);
     context.fence();
     CHECK(values(copy) == values(half));
 
-    auto const x = random_tensor<float>(2, 1, 4, 3, 5), y = random_tensor<float>(3, 1, 4, 3, 5);
+    auto const x = random_tensor<float>(context, 2, 1, 4, 3, 5), y = random_tensor<float>(context, 3, 1, 4, 3, 5);
     assign(context, x, y);
     context.fence();
     CHECK(x.data() != y.data());
@@ -81,26 +82,29 @@ TEST_CASE("copy_of, fill, assign, add_in_place, mean_over_axis1, normalize_chann
 
     auto const row = random_tensor<float>(4, 1, 3, 5);
     auto const half_row = random_tensor<bf16>(5, 1, 5);
-    auto const sum = copy_of(context, y);
-    add_in_place(context, sum, row);
-    add_in_place(context, sum, half_row);
-    auto const mean = mean_over_axis1(context, y);
+    auto const total_of_three = copy_of(context, y);
+    add_in_place(context, total_of_three, on(context, row));
+    add_in_place(context, total_of_three, on(context, half_row));
+    auto const means = mean_over_axis1(context, y);
     context.fence();
+    auto const sum = on_host(total_of_three), its = on_host(y);
+    auto const mean = on_host(means);
     for (std::size_t i = 0; i < 4; ++i)
       for (std::size_t k = 0; k < 5; ++k) {
         double total = 0;
         for (std::size_t j = 0; j < 3; ++j) {
-          CHECK(sum(i, j, k) == (y(i, j, k) + row(j, k)) + static_cast<float>(half_row(k)));
-          total += static_cast<double>(y(i, j, k));
+          CHECK(sum(i, j, k) == (its(i, j, k) + row(j, k)) + static_cast<float>(half_row(k)));
+          total += static_cast<double>(its(i, j, k));
         }
         CHECK(std::fabs(static_cast<double>(mean(i, k)) - total / 3) <= 6 * unit);
       }
-    add_in_place(context, context.template tensor<float>(0, 5), row);
+    add_in_place(context, context.template tensor<float>(0, 5), on(context, row));
 
     auto const map = random_tensor<float>(6, 1, 1, 2, 3, 3);
     Kokkos::Array<float, 3> const shift{0.5f, -1.0f, 0.0f}, divisor{2.0f, 0.25f, 3.0f};
-    auto const z = normalize_channels(context, map, shift, divisor);
+    auto const normal = normalize_channels(context, on(context, map), shift, divisor);
     context.fence();
+    auto const z = on_host(normal);
     for (std::size_t i = 0; i < map.size(); ++i) CHECK(z.data()[i] == (map.data()[i] - shift[i % 3]) / divisor[i % 3]);
   });
   Context<Kokkos::DefaultHostExecutionSpace> const context;
@@ -121,20 +125,24 @@ TEST_CASE("copy_of, fill, assign, add_in_place, mean_over_axis1, normalize_chann
 
 TEST_CASE("embed adds the position to the row of the table") {
   for_each_context([](auto const& context) {
-    auto const table = random_tensor<bf16>(1, 1, 11, 6);
-    auto const positions = random_tensor<float>(2, 1, 5, 6);
-    auto const flat = integers({0, 10, 3, 3, 7, 1});
+    auto const rows = random_tensor<bf16>(1, 1, 11, 6);
+    auto const places = random_tensor<float>(2, 1, 5, 6);
+    auto const numbers = integers({0, 10, 3, 3, 7, 1});
+    auto const table = on(context, rows);
+    auto const positions = on(context, places);
+    auto const flat = on(context, numbers);
     auto const ids = flat.reshape(dynamic_extents<2>(2, 3));
-    auto const y = embed(context, ids, table, positions);
+    auto const embedded = embed(context, ids, table, positions);
     context.fence();
+    auto const y = on_host(embedded);
     CHECK(shape(y) == Numbers{2, 3, 6});
     for (std::size_t n = 0; n < 2; ++n)
       for (std::size_t l = 0; l < 3; ++l)
         for (std::size_t d = 0; d < 6; ++d)
-          CHECK(y(n, l, d) == static_cast<float>(table(ids(n, l), d)) + positions(l, d));
+          CHECK(y(n, l, d) == static_cast<float>(rows(numbers(n * 3 + l), d)) + places(l, d));
     CHECK(message_of<ShapeError>([&] { embed(context, flat.reshape(dynamic_extents<2>(1, 6)), table, positions); }) ==
           "[embed] a sequence of 6 tokens exceeds the context of 5");
-    CHECK(message_of<ShapeError>([&] { embed(context, ids, table, random_tensor<float>(1, 1, 5, 4)); }) ==
+    CHECK(message_of<ShapeError>([&] { embed(context, ids, table, random_tensor<float>(context, 1, 1, 5, 4)); }) ==
           "[embed] positions.extent(1) is 4, expected 6");
   });
 }
@@ -145,9 +153,11 @@ TEST_CASE("tokens from maps and back, chosen tokens and rows") {
     auto const map = random_tensor<float>(1, 1, n, h, w, d);
     auto const first = random_tensor<float>(2, 1, d);
     auto const positions = random_tensor<bf16>(3, 1, h * w, d);
-    auto const x = map_to_tokens(context, map, first, positions);
-    auto const back = tokens_to_map(context, x, h, w);
+    auto const tokens = map_to_tokens(context, on(context, map), on(context, first), on(context, positions));
+    auto const map_again = tokens_to_map(context, tokens, h, w);
     context.fence();
+    auto const x = on_host(tokens);
+    auto const back = on_host(map_again);
     CHECK(shape(x) == Numbers{n, 1 + h * w, d});
     CHECK(shape(back) == Numbers{n, h, w, d});
     for (std::size_t s = 0; s < n; ++s)
@@ -158,10 +168,12 @@ TEST_CASE("tokens from maps and back, chosen tokens and rows") {
           CHECK(back(s, p / w, p % w, c) == x(s, p + 1, c));
         }
       }
-    auto const chosen = select_tokens(context, x, integers({6, 0}));
-    auto const rows = gather_rows(context, x, integers({1, -1, 0, 1}), 0.5f);
-    auto const none = gather_rows(context, x, integers({}));
+    auto const selected = select_tokens(context, tokens, on(context, integers({6, 0})));
+    auto const gathered = gather_rows(context, tokens, on(context, integers({1, -1, 0, 1})), 0.5f);
+    auto const none = gather_rows(context, tokens, on(context, integers({})));
     context.fence();
+    auto const chosen = on_host(selected);
+    auto const rows = on_host(gathered);
     CHECK(shape(rows) == Numbers{4, 7, 5});
     CHECK(none.size() == 0);
     for (std::size_t c = 0; c < d; ++c) {
@@ -172,23 +184,26 @@ TEST_CASE("tokens from maps and back, chosen tokens and rows") {
       CHECK(rows(2, 2, c) == x(0, 2, c));
       CHECK(rows(3, 0, c) == x(1, 0, c));
     }
-    CHECK(message_of<ShapeError>([&] { map_to_tokens(context, map, random_tensor<float>(1, 1, 4), positions); }) ==
-          "[map_to_tokens] first_token is 4, expected 5");
-    CHECK(message_of<ShapeError>([&] { map_to_tokens(context, map, first, random_tensor<float>(1, 1, 7, 5)); }) ==
-          "[map_to_tokens] positions is 35, expected 30");
-    CHECK(message_of<ShapeError>([&] { tokens_to_map(context, x, 3, 3); }) ==
+    CHECK(message_of<ShapeError>([&] {
+            map_to_tokens(context, on(context, map), random_tensor<float>(context, 1, 1, 4), on(context, positions));
+          }) == "[map_to_tokens] first_token is 4, expected 5");
+    CHECK(message_of<ShapeError>([&] {
+            map_to_tokens(context, on(context, map), on(context, first), random_tensor<float>(context, 1, 1, 7, 5));
+          }) == "[map_to_tokens] positions is 35, expected 30");
+    CHECK(message_of<ShapeError>([&] { tokens_to_map(context, tokens, 3, 3); }) ==
           "[tokens_to_map] x.extent(1) is 7, expected 10");
-    CHECK(message_of<ShapeError>([&] { select_tokens(context, x, integers({1})); }) ==
+    CHECK(message_of<ShapeError>([&] { select_tokens(context, tokens, on(context, integers({1}))); }) ==
           "[select_tokens] index is 1, expected 2");
   });
 }
 
 TEST_CASE("argmax, in one piece and tile by tile, keeps the first on ties") {
   for_each_context([](auto const& context) {
-    auto const x = random_tensor<float>(1, 1, 37, 50);
-    for (std::size_t p = 0; p < 50; ++p) x(p % 37, p) = x((p + 5) % 37, p) = 2;  // two winners each
-    for (std::size_t t = 0; t < 37; ++t) x(t, 7) = -1;                           // everything equal
-    auto const y = argmax(context, x);
+    auto const scores = random_tensor<float>(1, 1, 37, 50);
+    for (std::size_t p = 0; p < 50; ++p) scores(p % 37, p) = scores((p + 5) % 37, p) = 2;  // two winners each
+    for (std::size_t t = 0; t < 37; ++t) scores(t, 7) = -1;                                // everything equal
+    auto const x = on(context, scores);
+    auto const winner = argmax(context, x);
     auto const best = context.template tensor<float>(50);
     auto const label = context.template tensor<std::int32_t>(50);
     fill(context, best, -1e30f);
@@ -196,15 +211,18 @@ TEST_CASE("argmax, in one piece and tile by tile, keeps the first on ties") {
     for (std::size_t first = 0; first < 37; first += 10)
       update_argmax(context, x.slice(first, std::min<std::size_t>(10, 37 - first)), first, best, label);
     context.fence();
+    auto const y = on_host(winner);
+    auto const highest = on_host(best);
     for (std::size_t p = 0; p < 50; ++p)
       CHECK(y(p) == static_cast<std::int32_t>(p == 7 ? 0 : std::min(p % 37, (p + 5) % 37)));
-    CHECK(list_of(label) == list_of(y));
-    CHECK(best(3) == 2.0f);
-    CHECK(best(7) == -1.0f);
+    CHECK(list_of(on_host(label)) == list_of(y));
+    CHECK(highest(3) == 2.0f);
+    CHECK(highest(7) == -1.0f);
 
-    auto const top = row_maximum(context, x);
+    auto const maxima = row_maximum(context, x);
     context.fence();
-    for (std::size_t t = 0; t < 37; ++t) CHECK(top(t) == *std::max_element(&x(t, 0), &x(t, 0) + 50));
+    auto const top = on_host(maxima);
+    for (std::size_t t = 0; t < 37; ++t) CHECK(top(t) == *std::max_element(&scores(t, 0), &scores(t, 0) + 50));
   });
   Context<Kokkos::DefaultHostExecutionSpace> const context;
   auto const empty = context.tensor<float>(0, 5);
@@ -222,7 +240,7 @@ TEST_CASE("argmax, in one piece and tile by tile, keeps the first on ties") {
 }
 
 TEST_CASE("resize_bilinear_argmax is update_argmax of the resized maps") {
-  for_each_context([](auto const& context) {
+  for_each_host_context([](auto const& context) {
     struct Case {
       std::size_t count, h, w, height, width;
     };

@@ -22,24 +22,42 @@ namespace {
 /// How an operand lies in memory.
 enum class Layout { rows, transposed, padded_rows, page_rows };
 
-/// A random matrix of rows x columns together with its storage.
+/// A random matrix of rows x columns where the context's kernels read it, together with its storage on the host; a copy
+/// where kernels cannot read that.
 template <class T>
 struct Operand {
   DynamicTensor<T, 1> storage;
-  Matrix<T> matrix;
+  std::shared_ptr<void const> owner;
+  Matrix<T> matrix, on_host;
 
-  Operand(std::uint64_t seed, std::size_t rows, std::size_t columns, Layout layout) {
+  template <class Exec>
+  Operand(Context<Exec> const& context, std::uint64_t seed, std::size_t rows, std::size_t columns, Layout layout) {
     std::size_t const stride = layout == Layout::rows          ? columns
                                : layout == Layout::transposed  ? rows
                                : layout == Layout::padded_rows ? columns + 3
                                                                : (columns + 1023) / 1024 * 1024;
     std::size_t const lines = layout == Layout::transposed ? columns : rows;
     storage = random_tensor<T>(seed, 1, std::max<std::size_t>(1, lines * stride));
-    if (layout == Layout::transposed) matrix = Matrix<T>{storage.data(), columns, rows, stride, 1}.transposed();
-    else matrix = {storage.data(), rows, columns, stride, 1};
+    if (layout == Layout::transposed) on_host = Matrix<T>{storage.data(), columns, rows, stride, 1}.transposed();
+    else on_host = {storage.data(), rows, columns, stride, 1};
+    auto const there = on(context, storage);
+    owner = there.owner();
+    matrix = on_host;
+    matrix.data = there.data();
+  }
+  /// What kernels have made of it, in the storage.
+  template <class Exec>
+  void read(Context<Exec> const& context) const {
+    if constexpr (is_host_execution<Exec>) context.fence();
+    else assign_host(DynamicTensor<T, 1, typename Exec::memory_space>(matrix.data, storage.extents(), nullptr));
+  }
+  template <class X>
+  void assign_host(X const& x) const {
+    auto const copy = test::on_host(x);
+    std::copy_n(copy.data(), copy.size(), storage.data());
   }
   auto element() const {
-    return [m = matrix](std::size_t i, std::size_t j) {
+    return [m = on_host](std::size_t i, std::size_t j) {
       return static_cast<double>(static_cast<float>(m.data[i * m.row_stride + j * m.column_stride]));
     };
   }
@@ -81,9 +99,9 @@ void check_layouts() {
       for (Layout of_a : {Layout::rows, Layout::transposed, Layout::padded_rows})
         for (Layout of_b : {Layout::rows, Layout::transposed}) {
           std::size_t const m = size[0], n = size[1], k = size[2];
-          Operand<A> const a(++seed, m, k, of_a);
-          Operand<B> const b(++seed, k, n, of_b);
-          auto const c = random_tensor<float>(++seed, 1, m, n);
+          Operand<A> const a(context, ++seed, m, k, of_a);
+          Operand<B> const b(context, ++seed, k, n, of_b);
+          auto const c = random_tensor<float>(context, ++seed, 1, m, n);
           gemm(context, a.matrix, b.matrix, as_matrix(c));
           context.fence();
           CAPTURE(m);
@@ -108,9 +126,9 @@ TEST_CASE("gemm with a large depth and rows whose stride is a multiple of the pa
   for_each_context([](auto const& context) {
     for (auto const& size : {std::array<std::size_t, 3>{3, 5, 4099}, {37, 70, 1024}, {9, 33, 300}}) {
       std::size_t const m = size[0], n = size[1], k = size[2];
-      Operand<float> const a(1, m, k, Layout::page_rows);
-      Operand<float> const b(2, k, n, Layout::transposed);
-      auto const c = random_tensor<float>(3, 1, m, n);
+      Operand<float> const a(context, 1, m, k, Layout::page_rows);
+      Operand<float> const b(context, 2, k, n, Layout::transposed);
+      auto const c = random_tensor<float>(context, 3, 1, m, n);
       gemm(context, a.matrix, b.matrix, as_matrix(c));
       context.fence();
       auto const expected =
@@ -133,11 +151,11 @@ TEST_CASE("gemm: alpha, addend with divisor and period, activation, residual") {
       for (auto const& rows : {std::array<std::size_t, 2>{1, 1}, {1, 5}, {3, 4}, {7, 1}, {1, 200}})
         for (Activation activation : activations) {
           std::size_t const m = size[0], n = size[1], k = size[2], divisor = rows[0], period = rows[1];
-          Operand<float> const a(++seed, m, k, Layout::rows);
-          Operand<float> const b(++seed, k, n, Layout::transposed);
-          Operand<float> const addend(++seed, period, n, Layout::padded_rows);
-          Operand<float> const residual(++seed, m, n, Layout::padded_rows);
-          Operand<float> const c(++seed, m, n, Layout::padded_rows);
+          Operand<float> const a(context, ++seed, m, k, Layout::rows);
+          Operand<float> const b(context, ++seed, k, n, Layout::transposed);
+          Operand<float> const addend(context, ++seed, period, n, Layout::padded_rows);
+          Operand<float> const residual(context, ++seed, m, n, Layout::padded_rows);
+          Operand<float> const c(context, ++seed, m, n, Layout::padded_rows);
           Epilogue e;
           e.addend = {addend.matrix.data, period, n, addend.matrix.row_stride, 1};
           e.row_divisor = divisor;
@@ -145,7 +163,7 @@ TEST_CASE("gemm: alpha, addend with divisor and period, activation, residual") {
           e.residual = {residual.matrix.data, m, n, residual.matrix.row_stride, 1};
           auto const before = values(c.storage);
           gemm(context, a.matrix, b.matrix, c.matrix, e, 1.7f);
-          context.fence();
+          c.read(context);
           auto const expect = [&](std::size_t d, Activation f) {
             return reference::product(m, n, k, a.element(), b.element(),
                                       [&](std::size_t i, std::size_t j) { return addend.element()(i / d % period, j); },
@@ -156,18 +174,19 @@ TEST_CASE("gemm: alpha, addend with divisor and period, activation, residual") {
           CAPTURE(divisor);
           CAPTURE(period);
           CAPTURE(static_cast<int>(activation));
-          CHECK(close(elements(c.matrix), expected));
+          CHECK(close(elements(c.on_host), expected));
           // What lies between the rows of c is not ours to write.
           for (std::size_t i = 0; i < m; ++i)
             for (std::size_t j = n; j < c.matrix.row_stride; ++j)
               REQUIRE(before[i * c.matrix.row_stride + j] ==
-                      static_cast<double>(c.matrix.data[i * c.matrix.row_stride + j]));
+                      static_cast<double>(c.on_host.data[i * c.matrix.row_stride + j]));
           if (m < 13 || period == 200) continue;
           // The bounds tell other activations and other addends apart.
-          if (period > 1) CHECK_FALSE(close(elements(c.matrix), expect(divisor + 1, activation).value, expected.bound));
+          if (period > 1)
+            CHECK_FALSE(close(elements(c.on_host), expect(divisor + 1, activation).value, expected.bound));
           for (Activation other : activations)
             if (other != activation)
-              CHECK_FALSE(close(elements(c.matrix), expect(divisor, other).value, expected.bound));
+              CHECK_FALSE(close(elements(c.on_host), expect(divisor, other).value, expected.bound));
         }
   });
 }
@@ -176,17 +195,17 @@ TEST_CASE("gemm adds to the result in place when the residual is the result") {
   for_each_context([](auto const& context) {
     for (std::size_t n : {1u, 8u, 33u, 67u}) {
       std::size_t const m = 29, k = 11;
-      Operand<float> const a(1, m, k, Layout::rows);
-      Operand<float> const b(2, k, n, Layout::rows);
-      Operand<float> const c(3, m, n, Layout::rows);
-      auto const old = elements(c.matrix);
+      Operand<float> const a(context, 1, m, k, Layout::rows);
+      Operand<float> const b(context, 2, k, n, Layout::rows);
+      Operand<float> const c(context, 3, m, n, Layout::rows);
+      auto const old = elements(c.on_host);
       Epilogue e;
       e.residual = {c.matrix.data, m, n, n, 1};
       gemm(context, a.matrix, b.matrix, c.matrix, e);
-      context.fence();
+      c.read(context);
       CHECK(
-          close(elements(c.matrix), reference::product(m, n, k, a.element(), b.element(), reference::nothing,
-                                                       [&](std::size_t i, std::size_t j) { return old[i * n + j]; })));
+          close(elements(c.on_host), reference::product(m, n, k, a.element(), b.element(), reference::nothing,
+                                                        [&](std::size_t i, std::size_t j) { return old[i * n + j]; })));
     }
   });
 }
@@ -194,18 +213,19 @@ TEST_CASE("gemm adds to the result in place when the residual is the result") {
 TEST_CASE("gemm with strided columns of the result, of the addend, and in double") {
   for_each_context([](auto const& context) {
     std::size_t const m = 9, n = 14, k = 21;
-    Operand<float> const a(1, m, k, Layout::rows);
-    Operand<float> const b(2, k, n, Layout::rows);
-    Operand<float> const c(3, m, n, Layout::transposed);
-    Operand<float> const addend(4, 1, n, Layout::transposed);
+    Operand<float> const a(context, 1, m, k, Layout::rows);
+    Operand<float> const b(context, 2, k, n, Layout::rows);
+    Operand<float> const c(context, 3, m, n, Layout::transposed);
+    Operand<float> const addend(context, 4, 1, n, Layout::transposed);
     Epilogue e;
     e.addend = {addend.matrix.data, 1, n, addend.matrix.row_stride, addend.matrix.column_stride};
     gemm(context, a.matrix, b.matrix, c.matrix, e);
-    auto const d = random_tensor<double>(5, 1, m, k), f = random_tensor<double>(6, 1, k, n),
-               g = random_tensor<double>(7, 1, m, n);
-    gemm(context, as_matrix(d), as_matrix(f), as_matrix(g));
+    c.read(context);
+    auto const d = random_tensor<double>(5, 1, m, k), f = random_tensor<double>(6, 1, k, n);
+    auto const left = on(context, d), right = on(context, f), g = random_tensor<double>(context, 7, 1, m, n);
+    gemm(context, as_matrix(left), as_matrix(right), as_matrix(g));
     context.fence();
-    CHECK(close(elements(c.matrix),
+    CHECK(close(elements(c.on_host),
                 reference::product(
                     m, n, k, a.element(), b.element(),
                     [&](std::size_t, std::size_t j) { return addend.element()(0, j); }, reference::nothing)));
@@ -217,10 +237,10 @@ TEST_CASE("gemm with strided columns of the result, of the addend, and in double
 }
 
 TEST_CASE("gemm alone on each of several threads at once") {
-  for_each_context([](auto const& context) {
+  for_each_host_context([](auto const& context) {
     std::size_t const m = 65, n = 70, k = 40, tasks = 12, threads = detail::workers(context, tasks);
-    Operand<float> const a(1, m, k, Layout::rows);
-    Operand<bf16> const b(2, k, n, Layout::transposed);
+    Operand<float> const a(context, 1, m, k, Layout::rows);
+    Operand<bf16> const b(context, 2, k, n, Layout::transposed);
     auto const c = random_tensor<float>(3, 1, tasks, m, n);
     auto const expected = reference::product(
         m, n, k, a.element(), b.element(), reference::nothing,
@@ -241,14 +261,14 @@ TEST_CASE("gemm alone on each of several threads at once") {
 }
 
 TEST_CASE("gemm in bf16 is the product of the operands or of the rounded operands, with sums of fp32") {
-  for_each_context([](auto const& context) {
+  for_each_host_context([](auto const& context) {
     auto const half = context.with_precision(MatmulPrecision::bf16);
     [[maybe_unused]] std::size_t used = 0;  // how many products are of rounded operands
     for (auto const& size : sizes)
       for (Layout layout : {Layout::rows, Layout::transposed, Layout::padded_rows}) {
         std::size_t const m = size[0], n = size[1], k = size[2];
-        Operand<float> const a(m + 1, m, k, layout), b(n + 2, k, n, layout);
-        Operand<bf16> const stored(n + 3, k, n, layout);
+        Operand<float> const a(context, m + 1, m, k, layout), b(context, n + 2, k, n, layout);
+        Operand<bf16> const stored(context, n + 3, k, n, layout);
         auto const c = random_tensor<float>(3, 1, m, n);
         auto const rounded = [](auto const& element) {
           return [=](std::size_t i, std::size_t j) {
@@ -278,7 +298,7 @@ TEST_CASE("gemm in bf16 is the product of the operands or of the rounded operand
 }
 
 TEST_CASE("gemm with empty extents") {
-  for_each_context([](auto const& context) {
+  for_each_host_context([](auto const& context) {
     float number = 5;
     Matrix<float> const nothing_a{&number, 0, 3, 3, 1}, b{nullptr, 3, 0, 0, 1}, c{&number, 0, 0, 0, 1};
     gemm(context, nothing_a, b, c);
@@ -329,22 +349,20 @@ TEST_CASE("gemm and linear name the extent that does not fit") {
 
 TEST_CASE("linear over the last axis, with and without bias and residual, float and bf16 weights") {
   for_each_context([](auto const& context) {
-    auto const x = random_tensor<float>(1, 1, 2, 3, 19);
-    auto const w = random_tensor<float>(2, 1, 21, 19);
-    auto const w16 = random_tensor<bf16>(3, 1, 21, 19);
-    auto const b = random_tensor<float>(4, 1, 21);
-    auto const b16 = random_tensor<bf16>(5, 1, 21);
-    auto const residual = random_tensor<float>(6, 1, 2, 3, 21);
+    auto const x = random_tensor<float>(context, 1, 1, 2, 3, 19);
+    auto const w = random_tensor<float>(context, 2, 1, 21, 19);
+    auto const w16 = random_tensor<bf16>(context, 3, 1, 21, 19);
+    auto const b = random_tensor<float>(context, 4, 1, 21);
+    auto const b16 = random_tensor<bf16>(context, 5, 1, 21);
+    auto const residual = random_tensor<float>(context, 6, 1, 2, 3, 21);
     Matrix<float const> const r{residual.data(), 6, 21, 21, 1};
-    auto const expect = [&](auto const& weight, auto const& bias, Activation f, bool with_residual) {
+    Values const its_x = values(x), its_residual = values(residual), nothing;
+    auto const expect = [&](Values const& weight, Values const& bias, Activation f, bool with_residual) {
       return reference::product(
-          6, 21, 19, [&](std::size_t i, std::size_t k) { return static_cast<double>(x.data()[i * 19 + k]); },
-          [&](std::size_t k, std::size_t j) { return static_cast<double>(static_cast<float>(weight(j, k))); },
-          [&](std::size_t, std::size_t j) {
-            return bias.empty() ? 0.0 : static_cast<double>(static_cast<float>(bias(j)));
-          },
-          [&](std::size_t i, std::size_t j) { return with_residual ? static_cast<double>(r.data[i * 21 + j]) : 0.0; },
-          {1.0, f});
+          6, 21, 19, [&](std::size_t i, std::size_t k) { return its_x[i * 19 + k]; },
+          [&](std::size_t k, std::size_t j) { return weight[j * 19 + k]; },
+          [&](std::size_t, std::size_t j) { return bias.empty() ? 0.0 : bias[j]; },
+          [&](std::size_t i, std::size_t j) { return with_residual ? its_residual[i * 21 + j] : 0.0; }, {1.0, f});
     };
     DynamicTensor<float, 1> const none;
     auto const y1 = linear(context, x, w, b);
@@ -352,22 +370,24 @@ TEST_CASE("linear over the last axis, with and without bias and residual, float 
     auto const y3 = linear(context, x, w, none, Activation::relu);
     context.fence();
     CHECK(shape(y1) == std::vector<std::size_t>{2, 3, 21});
-    CHECK(close(values(y1), expect(w, b, Activation::none, false)));
-    CHECK(close(values(y2), expect(w16, b16, Activation::quick_gelu, true)));
-    CHECK(close(values(y3), expect(w, none, Activation::relu, false)));
-    CHECK_FALSE(close(values(y1), expect(w, none, Activation::none, false)));
+    CHECK(close(values(y1), expect(values(w), values(b), Activation::none, false)));
+    CHECK(close(values(y2), expect(values(w16), values(b16), Activation::quick_gelu, true)));
+    CHECK(close(values(y3), expect(values(w), nothing, Activation::relu, false)));
+    CHECK_FALSE(close(values(y1), expect(values(w), nothing, Activation::none, false)));
   });
 }
 
 TEST_CASE("cosine_similarity of every pair of rows") {
   for_each_context([](auto const& context) {
     std::size_t const m = 7, n = 18, d = 37;
-    auto const a = random_tensor<float>(1, 5, m, d), b = random_tensor<float>(2, 0.01, n, d);
-    for (std::size_t i = 0; i < d; ++i) a(3, i) = 0;        // no direction: 0 with everything
-    for (std::size_t i = 0; i < d; ++i) b(4, i) = a(2, i);  // the same direction: 1
-    for (std::size_t i = 0; i < d; ++i) b(5, i) = -3 * a(2, i);
-    auto const c = cosine_similarity(context, a, b);
+    auto const left = random_tensor<float>(1, 5, m, d), right = random_tensor<float>(2, 0.01, n, d);
+    for (std::size_t i = 0; i < d; ++i) left(3, i) = 0;            // no direction: 0 with everything
+    for (std::size_t i = 0; i < d; ++i) right(4, i) = left(2, i);  // the same direction: 1
+    for (std::size_t i = 0; i < d; ++i) right(5, i) = -3 * left(2, i);
+    auto const a = on(context, left), b = on(context, right);
+    auto const cosines = cosine_similarity(context, a, b);
     context.fence();
+    auto const c = on_host(cosines);
     auto const u = reference::l2_normalize(m, d, values(a)), v = reference::l2_normalize(n, d, values(b));
     auto expected = reference::product(
         m, n, d, [&](std::size_t i, std::size_t k) { return u.value[i * d + k]; },
@@ -377,7 +397,7 @@ TEST_CASE("cosine_similarity of every pair of rows") {
     CHECK(static_cast<double>(c(2, 4)) == doctest::Approx(1).epsilon(1e-6));
     CHECK(static_cast<double>(c(2, 5)) == doctest::Approx(-1).epsilon(1e-6));
     CHECK(c(3, 0) == 0.0f);
-    CHECK(message_of<ShapeError>([&] { cosine_similarity(context, a, random_tensor<float>(1, 1, 2, 3)); }) ==
+    CHECK(message_of<ShapeError>([&] { cosine_similarity(context, a, random_tensor<float>(context, 1, 1, 2, 3)); }) ==
           "[cosine_similarity] b.extent(1) is 3, expected 37");
   });
 }

@@ -17,13 +17,18 @@ using namespace kovos::test;
 
 namespace {
 
+template <class Exec>
 struct Map {
   DynamicTensor<float, 2> weight, addend;
+  DynamicTensor<float, 2, typename Exec::memory_space> its_weight, its_addend;
 
-  Map(std::size_t seed, std::size_t c, std::size_t addends)
-      : weight(random_tensor<float>(seed, 0.4, c, c)), addend(random_tensor<float>(seed + 100, 1, addends, c)) {}
+  Map(Context<Exec> const& context, std::size_t seed, std::size_t c, std::size_t addends)
+      : weight(random_tensor<float>(seed, 0.4, c, c)),
+        addend(random_tensor<float>(seed + 100, 1, addends, c)),
+        its_weight(on(context, weight)),
+        its_addend(on(context, addend)) {}
 
-  LinearMap<float> view() const { return {as_matrix(weight), as_matrix(addend)}; }
+  LinearMap<float> view() const { return {as_matrix(its_weight), as_matrix(its_addend)}; }
 
   Values of(Values const& x) const {
     std::size_t const c = weight.extent(0);
@@ -52,9 +57,10 @@ TEST_CASE("norm_attention: the first half of a pre-norm block in one go") {
     for (auto const& t : cases) {
       CAPTURE(t.length);
       CAPTURE(t.c);
-      auto const x = random_tensor<float>(1, 2, t.n, t.length, t.c);
-      auto const w = random_tensor<float>(2, 1, t.c), b = random_tensor<float>(3, 1, t.c);
-      Map const q(4, t.c, t.addends), k(5, t.c, t.addends), v(6, t.c, 1), out(7, t.c, 1);
+      auto const x = random_tensor<float>(context, 1, 2, t.n, t.length, t.c);
+      auto const w = random_tensor<float>(context, 2, 1, t.c), b = random_tensor<float>(context, 3, 1, t.c);
+      Map const q(context, 4, t.c, t.addends), k(context, 5, t.c, t.addends), v(context, 6, t.c, 1),
+          out(context, 7, t.c, 1);
       DynamicTensor<std::uint8_t, 2> regions;
       if (t.regions > 0) {
         regions = DynamicTensor<std::uint8_t, 2>(dynamic_extents<2>(t.regions, t.length));
@@ -79,7 +85,8 @@ TEST_CASE("norm_attention: the first half of a pre-norm block in one go") {
       auto const expected = expect(true);
       auto const run = [&](auto const& with) {
         auto const y = norm_attention(with, copy_of(context, x), NormParameters{w, b},
-                                      AttentionMaps<float>{q.view(), k.view(), v.view(), out.view()}, t.heads, regions);
+                                      AttentionMaps<float>{q.view(), k.view(), v.view(), out.view()}, t.heads,
+                                      on(context, regions));
         context.fence();
         CHECK(shape(y) == std::vector<std::size_t>{t.n, t.length, t.c});
         return values(y);
@@ -96,10 +103,10 @@ TEST_CASE("norm_attention: the first half of a pre-norm block in one go") {
 }
 
 TEST_CASE("norm_attention of nothing, and what does not fit") {
-  for_each_context([](auto const& context) {
+  for_each_host_context([](auto const& context) {
     auto const none = context.template tensor<float>(2, 0, 4), x = random_tensor<float>(1, 1, 2, 3, 4);
     auto const w = random_tensor<float>(1, 1, 4), short_w = random_tensor<float>(1, 1, 3);
-    Map const fits(2, 4, 1), other(3, 5, 1);
+    Map const fits(context, 2, 4, 1), other(context, 3, 5, 1);
     AttentionMaps<float> const maps{fits.view(), fits.view(), fits.view(), fits.view()};
     CHECK(norm_attention(context, none, NormParameters{w, w}, maps, 2).size() == 0);
     auto const message = [&](auto const& norm, AttentionMaps<float> const& with, std::size_t heads,

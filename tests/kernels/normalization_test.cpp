@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kovos/kernels/activation.hpp"
+#include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/softmax.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"
@@ -21,9 +22,9 @@ TEST_CASE("layer_norm over the last axis") {
   for_each_context([](auto const& context) {
     for (std::size_t c : {1u, 2u, 3u, 4u, 7u, 8u, 15u, 16u, 17u, 24u, 31u, 33u, 768u, 1023u})
       for (std::size_t rows : {1u, 5u, 40u}) {
-        auto const x = random_tensor<float>(c, 3, rows, 1, c);
-        auto const w = random_tensor<float>(2, 1, c), b = random_tensor<float>(3, 1, c);
-        for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] += 2;
+        auto const x =
+            on(context, changed(random_tensor<float>(c, 3, rows, 1, c), [](std::size_t, float& v) { v += 2; }));
+        auto const w = random_tensor<float>(context, 2, 1, c), b = random_tensor<float>(context, 3, 1, c);
         auto const y = layer_norm(context, x, w, b);
         context.fence();
         auto const expected = reference::layer_norm(rows, c, values(x), values(w), values(b));
@@ -35,9 +36,9 @@ TEST_CASE("layer_norm over the last axis") {
           CHECK_FALSE(close(values(y), reference::layer_norm(rows, c, values(x), values(w), values(b), 1e-2).value,
                             expected.bound));
       }
-    auto const x = random_tensor<float>(1, 1e-3, 6, 20);
-    auto const w = random_tensor<float>(2, 1, 20), b = random_tensor<float>(3, 1, 20);
-    auto const w16 = random_tensor<bf16>(4, 1, 20), b16 = random_tensor<bf16>(5, 1, 20);
+    auto const x = random_tensor<float>(context, 1, 1e-3, 6, 20);
+    auto const w = random_tensor<float>(context, 2, 1, 20), b = random_tensor<float>(context, 3, 1, 20);
+    auto const w16 = random_tensor<bf16>(context, 4, 1, 20), b16 = random_tensor<bf16>(context, 5, 1, 20);
     auto const y = layer_norm(context, x, w, b), half = layer_norm(context, x, w16, b16),
                other = layer_norm(context, x, w, b, 1e-3f);
     context.fence();
@@ -54,10 +55,9 @@ TEST_CASE("layer_norm over the last axis") {
 TEST_CASE("layer_norm subtracts the mean before it squares") {
   for_each_context([](auto const& context) {
     std::size_t const c = 40;
-    auto const x = random_tensor<float>(1, 1, 3, c);
-    auto const one = random_tensor<float>(1, 0, c), zero = random_tensor<float>(1, 0, c);
-    for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] += 1000;
-    for (std::size_t i = 0; i < c; ++i) one(i) = 1;
+    auto const x = on(context, changed(random_tensor<float>(1, 1, 3, c), [](std::size_t, float& v) { v += 1000; }));
+    auto const one = random_tensor<float>(context, 1, 0, c), zero = random_tensor<float>(context, 1, 0, c);
+    fill(context, one, 1.0f);
     auto const y = layer_norm(context, x, one, zero);
     context.fence();
     // E[x^2] - E[x]^2 in float would be off by 1000^2 eps / var = 20 %.
@@ -77,9 +77,10 @@ TEST_CASE("group_norm over pixels and the channels of a group, in place") {
       for (bool relu : {false, true}) {
         auto const& m = c.map;
         std::size_t const groups = c.groups;
-        auto const x = random_tensor<float>(1, 2, m.n, m.height, m.width, m.channels);
-        auto const w = random_tensor<float>(2, 1, m.channels), b = random_tensor<float>(3, 1, m.channels);
-        for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] += static_cast<float>(i % m.channels);
+        auto const x = on(context, changed(random_tensor<float>(1, 2, m.n, m.height, m.width, m.channels),
+                                           [&](std::size_t i, float& v) { v += static_cast<float>(i % m.channels); }));
+        auto const w = random_tensor<float>(context, 2, 1, m.channels),
+                   b = random_tensor<float>(context, 3, 1, m.channels);
         Values const before = values(x);
         group_norm(context, x, groups, w, b, relu);
         context.fence();
@@ -95,8 +96,8 @@ TEST_CASE("group_norm over pixels and the channels of a group, in place") {
                             expected.bound));
         }
       }
-    auto const x = random_tensor<float>(1, 1e-3, 2, 3, 3, 8);
-    auto const w = random_tensor<bf16>(2, 1, 8), b = random_tensor<bf16>(3, 1, 8);
+    auto const x = random_tensor<float>(context, 1, 1e-3, 2, 3, 3, 8);
+    auto const w = random_tensor<bf16>(context, 2, 1, 8), b = random_tensor<bf16>(context, 3, 1, 8);
     Values const before = values(x);
     group_norm(context, x, 2, w, b, false, 1e-4f);
     context.fence();
@@ -108,7 +109,7 @@ TEST_CASE("l2_normalize and softmax over the last axis") {
   for_each_context([](auto const& context) {
     for (std::size_t c : {1u, 3u, 8u, 17u, 150u, 847u})
       for (double scale : {1e-3, 1.0, 30.0}) {
-        auto const x = random_tensor<float>(c, scale, 2, 5, c);
+        auto const x = random_tensor<float>(context, c, scale, 2, 5, c);
         auto const y = l2_normalize(context, x), z = softmax(context, x);
         context.fence();
         CAPTURE(c);
@@ -123,10 +124,10 @@ TEST_CASE("l2_normalize and softmax over the last axis") {
         }
       }
     // A row without direction stays zero; huge scores do not overflow.
-    auto const zero = random_tensor<float>(1, 0, 1, 4);
+    auto const zero = random_tensor<float>(context, 1, 0, 1, 4);
     CHECK(largest(values(l2_normalize(context, zero))) == 0);
-    auto const high = random_tensor<float>(1, 0, 1, 3);
-    high(0, 0) = 3e38f, high(0, 1) = 3e38f, high(0, 2) = -3e38f;
+    auto const high = on(context, changed(random_tensor<float>(1, 0, 1, 3),
+                                          [](std::size_t i, float& v) { v = i < 2 ? 3e38f : -3e38f; }));
     auto const p = softmax(context, high);
     context.fence();
     CHECK(close(values(p), {0.5, 0.5, 0.0}, 1e-7));
@@ -138,7 +139,7 @@ TEST_CASE("activate agrees with erf and exp in double") {
     for (Activation f :
          {Activation::none, Activation::relu, Activation::gelu, Activation::quick_gelu, Activation::sigmoid})
       for (std::size_t count : {0u, 1u, 7u, 16u, 33u, 40001u}) {  // the host engine takes 16384 at a time
-        auto const x = random_tensor<float>(count, 12, count);
+        auto const x = random_tensor<float>(context, count, 12, count);
         Expected expected{values(x), Values(count)};
         reference::activate(expected, f);
         activate(context, x, f);
@@ -147,7 +148,7 @@ TEST_CASE("activate agrees with erf and exp in double") {
         CAPTURE(count);
         CHECK(close(values(x), expected));
       }
-    auto const half = random_tensor<bf16>(1, 4, 100);
+    auto const half = random_tensor<bf16>(context, 1, 4, 100);
     Expected expected{values(half), Values(100)};
     reference::activate(expected, Activation::gelu);
     activate(context, half, Activation::gelu);
@@ -159,7 +160,7 @@ TEST_CASE("activate agrees with erf and exp in double") {
 
 TEST_CASE("normalisation of nothing gives nothing") {
   for_each_context([](auto const& context) {
-    auto const w = random_tensor<float>(1, 1, 4), none = random_tensor<float>(1, 1, 0);
+    auto const w = random_tensor<float>(context, 1, 1, 4), none = random_tensor<float>(context, 1, 1, 0);
     CHECK(layer_norm(context, context.template tensor<float>(0, 4), w, w).size() == 0);
     CHECK(layer_norm(context, context.template tensor<float>(3, 0), none, none).size() == 0);
     CHECK(l2_normalize(context, context.template tensor<float>(0, 4)).size() == 0);

@@ -19,16 +19,21 @@ using namespace kovos::test;
 namespace {
 
 /// A linear map of random weights with its parts as numbers of double precision.
+template <class Exec>
 struct Map {
   DynamicTensor<float, 2> weight, addend;
+  DynamicTensor<float, 2, typename Exec::memory_space> its_weight, its_addend;
   std::size_t row_divisor;
 
-  Map(std::size_t seed, std::size_t out, std::size_t in, std::size_t addends, std::size_t divisor)
+  Map(Context<Exec> const& context, std::size_t seed, std::size_t out, std::size_t in, std::size_t addends,
+      std::size_t divisor)
       : weight(random_tensor<float>(seed, 0.3, out, in)),
         addend(random_tensor<float>(seed + 100, 1, addends, out)),
+        its_weight(on(context, weight)),
+        its_addend(on(context, addend)),
         row_divisor(divisor) {}
 
-  LinearMap<float> view() const { return {as_matrix(weight), as_matrix(addend), row_divisor}; }
+  LinearMap<float> view() const { return {as_matrix(its_weight), as_matrix(its_addend), row_divisor}; }
 
   /// x: [rows, in] known up to its bound.
   Expected of(Expected const& x, Activation activation, Values const& residual = {}) const {
@@ -67,9 +72,9 @@ TEST_CASE("norm_linear: several maps of the same normalised rows") {
     for (auto const& t : cases) {
       CAPTURE(t.rows);
       CAPTURE(t.c);
-      auto const x = random_tensor<float>(1, 2, t.rows, t.c);
-      auto const w = random_tensor<float>(2, 1, t.c), b = random_tensor<float>(3, 1, t.c);
-      std::array const maps{Map(4, t.hidden, t.c, t.addends, t.divisor), Map(5, t.c, t.c, 1, 1)};
+      auto const x = random_tensor<float>(context, 1, 2, t.rows, t.c);
+      auto const w = random_tensor<float>(context, 2, 1, t.c), b = random_tensor<float>(context, 3, 1, t.c);
+      std::array const maps{Map(context, 4, t.hidden, t.c, t.addends, t.divisor), Map(context, 5, t.c, t.c, 1, 1)};
       Values const before = values(x);
       auto const normal = reference::layer_norm(t.rows, t.c, before, values(w), values(b));
       auto const y = norm_linear(context, x, NormParameters{w, b}, std::array{maps[0].view(), maps[1].view()});
@@ -98,9 +103,9 @@ TEST_CASE("norm_mlp: a perceptron added to what it normalises") {
         CAPTURE(t.rows);
         CAPTURE(t.c);
         CAPTURE(static_cast<int>(activation));
-        auto const x = random_tensor<float>(1, 2, t.rows, t.c);
-        auto const w = random_tensor<float>(2, 1, t.c), b = random_tensor<float>(3, 1, t.c);
-        Map const first(4, t.hidden, t.c, t.addends, t.divisor), second(5, t.c, t.hidden, 1, 1);
+        auto const x = random_tensor<float>(context, 1, 2, t.rows, t.c);
+        auto const w = random_tensor<float>(context, 2, 1, t.c), b = random_tensor<float>(context, 3, 1, t.c);
+        Map const first(context, 4, t.hidden, t.c, t.addends, t.divisor), second(context, 5, t.c, t.hidden, 1, 1);
         Values const before = values(x);
         auto const expected =
             second.of(first.of(reference::layer_norm(t.rows, t.c, before, values(w), values(b)), activation),
@@ -122,16 +127,16 @@ TEST_CASE("norm_mlp: a perceptron added to what it normalises") {
 
 TEST_CASE("pre-norm blocks of nothing, and what does not fit") {
   for_each_context([](auto const& context) {
-    auto const none = context.template tensor<float>(0, 4), x = random_tensor<float>(1, 1, 3, 4);
-    auto const w = random_tensor<float>(1, 1, 4), short_w = random_tensor<float>(1, 1, 3);
-    Map const fits(2, 6, 4, 1, 1), back(3, 4, 6, 1, 1), wide(4, 6, 5, 1, 1), narrow(5, 4, 5, 1, 1),
-        other(6, 5, 6, 1, 1);
+    auto const none = context.template tensor<float>(0, 4), x = random_tensor<float>(context, 1, 1, 3, 4);
+    auto const w = random_tensor<float>(context, 1, 1, 4), short_w = random_tensor<float>(context, 1, 1, 3);
+    Map const fits(context, 2, 6, 4, 1, 1), back(context, 3, 4, 6, 1, 1), wide(context, 4, 6, 5, 1, 1),
+        narrow(context, 5, 4, 5, 1, 1), other(context, 6, 5, 6, 1, 1);
     CHECK(norm_linear(context, none, NormParameters{w, w}, std::array{fits.view()})[0].size() == 0);
     CHECK(norm_mlp(context, none, NormParameters{w, w}, fits.view(), Activation::gelu, back.view()).size() == 0);
-    auto const linear_message = [&](auto const& norm, Map const& map) {
+    auto const linear_message = [&](auto const& norm, auto const& map) {
       return message_of<ShapeError>([&] { norm_linear(context, x, norm, std::array{map.view()}); });
     };
-    auto const mlp_message = [&](auto const& norm, Map const& first, Map const& second) {
+    auto const mlp_message = [&](auto const& norm, auto const& first, auto const& second) {
       return message_of<ShapeError>([&] { norm_mlp(context, x, norm, first.view(), Activation::gelu, second.view()); });
     };
     CHECK(linear_message(NormParameters{w, w}, wide) == "[norm_linear] the last extent of x is 4, expected 5");

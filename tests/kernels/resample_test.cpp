@@ -12,6 +12,7 @@
 
 #include "kovos/io/safetensors.hpp"
 #include "kovos/kernels/crop.hpp"
+#include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/transpose.hpp"
 #include "kovos/kernels/window.hpp"
 #include "support/reference.hpp"
@@ -26,11 +27,12 @@ using Numbers = std::vector<std::size_t>;
 
 /// A tensor of a file as [N, C, H, W] turned to channels-last.
 template <class Exec>
-DynamicTensor<float, 4> channels_last(Context<Exec> const& context, TensorBytes const& tensor) {
+DynamicTensor<float, 4, typename Exec::memory_space> channels_last(Context<Exec> const& context,
+                                                                   TensorBytes const& tensor) {
   auto numbers = to_float(tensor);
   auto const& s = tensor.shape;
   DynamicTensor<float, 4> const x(numbers.data(), {s[0], s[1], s[2], s[3]}, nullptr);
-  auto const y = permute(context, x, {0, 2, 3, 1});
+  auto const y = permute(context, on(context, x), {0, 2, 3, 1});
   context.fence();
   return y;
 }
@@ -88,7 +90,7 @@ TEST_CASE("interpolation agrees with its formula in double") {
     for (auto const& c : cases) {
       auto const& m = c.map;
       std::size_t const height = c.height, width = c.width;
-      auto const x = random_tensor<float>(1, 2, m.n, m.height, m.width, m.channels);
+      auto const x = random_tensor<float>(context, 1, 2, m.n, m.height, m.width, m.channels);
       CAPTURE(m.height);
       CAPTURE(height);
       auto const half = resize_bilinear(context, x, height, width);
@@ -108,7 +110,7 @@ TEST_CASE("interpolation agrees with its formula in double") {
       CHECK_FALSE(close(values(cubic), reference::resize_bicubic(m, values(x), height, width, -0.5).value,
                         expected_cubic.bound));
     }
-    auto const x = random_tensor<float>(1, 1, 1, 3, 4, 2);
+    auto const x = random_tensor<float>(context, 1, 1, 1, 3, 4, 2);
     CHECK(resize_bilinear(context, x, 3, 4).data() == x.data());
   });
 }
@@ -126,7 +128,7 @@ TEST_CASE("windows are cut from the rolled map and put back") {
                                            {{3, 2, 2, 2}, 1, 0}}) {
       auto const& m = c.map;
       std::size_t const window = c.window, shift = c.shift;
-      auto const x = random_tensor<float>(1, 1, m.n, m.height, m.width, m.channels);
+      auto const x = random_tensor<float>(context, 1, 1, m.n, m.height, m.width, m.channels);
       auto const w = window_partition(context, x, window, shift);
       auto const back = window_reverse(context, w, m.n, m.height, m.width, window, shift);
       context.fence();
@@ -146,7 +148,8 @@ TEST_CASE("window_regions gives the mask that the authors store in their checkpo
   for_each_context([&](auto const& context) {
     auto const regions = window_regions(context, 6, 6, 3, 1), wrong = window_regions(context, 6, 6, 3, 2);
     context.fence();
-    auto const mask_of = [](auto const& r) {
+    auto const mask_of = [](auto const& tensor) {
+      auto const r = on_host(tensor);
       Values all;
       for (std::size_t w = 0; w < 4; ++w)
         for (std::size_t i = 0; i < 9; ++i)
@@ -157,8 +160,9 @@ TEST_CASE("window_regions gives the mask that the authors store in their checkpo
     CHECK(mask_of(wrong) != recorded);
     // Without a shift nothing is separated inside a window.
     for (std::size_t shift : {0u, 1u, 3u}) {
-      auto const r = window_regions(context, 8, 12, 4, shift);
+      auto const numbers = window_regions(context, 8, 12, 4, shift);
       context.fence();
+      auto const r = on_host(numbers);
       auto const image = reference::swin_regions(8, 12, 4, shift);
       for (std::size_t y = 0; y < 8; ++y)
         for (std::size_t x = 0; x < 12; ++x) CHECK(int{r(y / 4 * 3 + x / 4, y % 4 * 4 + x % 4)} == image[y * 12 + x]);
@@ -169,8 +173,9 @@ TEST_CASE("window_regions gives the mask that the authors store in their checkpo
 TEST_CASE("crop reads zeros outside the map") {
   for_each_context([](auto const& context) {
     auto const x = random_tensor<float>(1, 1, 2, 4, 5, 3);
-    auto const y = crop(context, x, 1, 2, 4, 6);
+    auto const cut = crop(context, on(context, x), 1, 2, 4, 6);
     context.fence();
+    auto const y = on_host(cut);
     CHECK(shape(y) == Numbers{2, 4, 6, 3});
     for (std::size_t n = 0; n < 2; ++n)
       for (std::size_t i = 0; i < 4; ++i)
@@ -203,7 +208,7 @@ TEST_CASE("overlapping windows are cut, summed and counted as recorded") {
       map.shape.insert(map.shape.begin(), 1);
       auto const x = channels_last(context, map);
       auto const sum = context.template tensor<float>(1, c.extent, c.extent, in.shape[0]);
-      for (std::size_t i = 0; i < sum.size(); ++i) sum.data()[i] = 0;
+      fill(context, sum, 0.0f);
       Values windows;
       for (std::size_t top = 0; top + c.window <= c.extent; top += c.stride)
         for (std::size_t left = 0; left + c.window <= c.extent; left += c.stride) {
@@ -221,8 +226,8 @@ TEST_CASE("overlapping windows are cut, summed and counted as recorded") {
 
 TEST_CASE("blend_windows_with_global averages the windows, then both views") {
   for_each_context([](auto const& context) {
-    auto const x = random_tensor<float>(1, 1, 1, 8, 8, 2), y = random_tensor<float>(2, 1, 1, 8, 8, 2);
-    Values const before = values(x);
+    auto const x = random_tensor<float>(context, 1, 1, 1, 8, 8, 2), y = random_tensor<float>(context, 2, 1, 1, 8, 8, 2);
+    Values const before = values(x), other = values(y);
     blend_windows_with_global(context, x, y, 5, 3);  // windows at 0 and 3: positions 3 and 4 are seen twice
     context.fence();
     Values expected;
@@ -230,7 +235,7 @@ TEST_CASE("blend_windows_with_global averages the windows, then both views") {
       for (std::size_t j = 0; j < 8; ++j)
         for (std::size_t c = 0; c < 2; ++c) {
           double const count = (i == 3 || i == 4 ? 2 : 1) * (j == 3 || j == 4 ? 2 : 1);
-          expected.push_back((before[(i * 8 + j) * 2 + c] / count + static_cast<double>(y(0, i, j, c))) / 2);
+          expected.push_back((before[(i * 8 + j) * 2 + c] / count + other[(i * 8 + j) * 2 + c]) / 2);
         }
     CHECK(close(values(x), expected, 3 * unit));
   });

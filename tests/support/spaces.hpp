@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kovos/core/config.hpp"
@@ -17,9 +19,11 @@
 
 namespace kovos::test {
 
-/// The engines of this build.
-inline std::vector<Engine> engines() {
+/// The engines of this build for an execution space.
+template <class Exec = Kokkos::DefaultHostExecutionSpace>
+std::vector<Engine> engines() {
   std::vector<Engine> list{Engine::portable};
+  if (!is_host_execution<Exec>) return list;
 #ifdef KOVOS_ENABLE_EIGEN
   list.push_back(Engine::eigen);
 #endif
@@ -49,9 +53,9 @@ inline std::string name_of(Engine engine) {
 }
 
 /// Calls f(context) for every engine on every host execution space of this build: the default instance, Serial, and
-/// OpenMP with one and with three threads.
+/// OpenMP with one and with three threads. For tests of what only hosts have, or that look into tensors themselves.
 template <class F>
-void for_each_context(F const& f) {
+void for_each_host_context(F const& f) {
   auto const run = [&](auto const& exec, std::string const& space) {
     for (Engine engine : engines()) {
       INFO("space ", space, ", engine ", name_of(engine));
@@ -65,6 +69,17 @@ void for_each_context(F const& f) {
 #endif
 #ifdef KOKKOS_ENABLE_OPENMP
   for (int threads : {1, 3}) run(Kokkos::OpenMP(threads), "OpenMP with " + std::to_string(threads) + " threads");
+#endif
+}
+
+/// As for_each_host_context, and on the GPU of a build for one. Operands come from random_tensor(context, ...) or
+/// on(context, ...), results are read with values().
+template <class F>
+void for_each_context(F const& f) {
+  for_each_host_context(f);
+#ifdef KOKKOS_ENABLE_CUDA
+  INFO("space Cuda");
+  f(Context<Kokkos::Cuda>());
 #endif
 }
 
@@ -94,9 +109,51 @@ DynamicTensor<T, sizeof...(I)> random_tensor(std::uint64_t seed, double scale, I
   return x;
 }
 
+/// The same in the memory that the context's kernels read; itself on a host.
+template <class Exec, class T, class Shape>
+Tensor<T, Shape, typename Exec::memory_space> on(Context<Exec> const& context, Tensor<T, Shape> const& x) {
+  return to_device(context, x);
+}
+
+/// x after f(index, element) has seen each of its elements.
+template <class X, class F>
+X changed(X x, F const& f) {
+  for (std::size_t i = 0; i < x.size(); ++i) f(i, x.data()[i]);
+  return x;
+}
+
+/// random_tensor in the memory that the context's kernels read.
+template <class T = float, class Exec, class... I>
+DynamicTensor<T, sizeof...(I), typename Exec::memory_space> random_tensor(Context<Exec> const& context,
+                                                                          std::uint64_t seed, double scale,
+                                                                          I... extents) {
+  return on(context, random_tensor<T>(seed, scale, extents...));
+}
+
+/// The tensor itself, or a copy of one in a GPU's memory, once all work on it is done.
+template <class X>
+auto on_host(X const& x) {
+  if constexpr (Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename X::memory_space>::accessible) {
+    return x;
+  } else {
+    using Element = std::remove_const_t<typename X::value_type>;
+    std::size_t const size = x.size();
+    auto const copy = [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return DynamicTensor<Element, X::rank()>(dynamic_extents<X::rank()>(x.extent(I)...));
+    }
+    (std::make_index_sequence<X::rank()>{});
+    using Unmanaged = Kokkos::MemoryTraits<Kokkos::Unmanaged>;
+    Kokkos::fence("kovos::test::on_host");
+    Kokkos::deep_copy(Kokkos::View<Element*, Kokkos::HostSpace, Unmanaged>(copy.data(), size),
+                      Kokkos::View<Element const*, typename X::memory_space, Unmanaged>(x.data(), size));
+    return copy;
+  }
+}
+
 /// The elements in row-major order.
 template <class X>
-Values values(X const& x) {
+Values values(X const& tensor) {
+  auto const x = on_host(tensor);
   Values list(x.size());
   for (std::size_t i = 0; i < list.size(); ++i)
     list[i] = static_cast<double>(static_cast<accumulate_t<typename X::value_type>>(x.data()[i]));

@@ -43,7 +43,7 @@ void check_losses(std::vector<double> const& losses, char const* name, std::stri
 }  // namespace
 
 TEST_CASE("Twenty training steps follow PyTorch" * doctest::test_suite("oracle")) {
-  for (auto const engine : test::engines()) {
+  for (auto const engine : test::engines<Exec>()) {
     CAPTURE(test::name_of(engine));
     auto const losses = RecordedRun<>(Context<Exec>(Exec(), engine), "rate_x1").curve();
     check_losses(losses, "rate_x1", test::name_of(engine));

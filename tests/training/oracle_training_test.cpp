@@ -171,7 +171,7 @@ void check_gradients(Run<T>& run, double tolerance) {
 }  // namespace
 
 TEST_CASE("The loss and every gradient equal PyTorch's" * doctest::test_suite("oracle")) {
-  for (auto const engine : test::engines()) {
+  for (auto const engine : test::engines<Exec>()) {
     Run<> run(engine);
     CAPTURE(engine_name(run.context));
     CHECK(run.gradients() == doctest::Approx(recorded().at("loss").get<double>()).epsilon(2e-6));
