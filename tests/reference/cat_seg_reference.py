@@ -523,7 +523,7 @@ def check(oracle, autocast=False):
     data = oracle / "data"
     cases = json.loads((pathlib.Path(__file__).parents[1] / "data/oracle/cases.json").read_text("utf-8"))
     ids = safetensors_format.read(pathlib.Path(__file__).parents[1] / "data/oracle/cases.safetensors")
-    worst, pixels, equal = 0, 0, 0
+    worst, count, equal = 0, 0, 0
     for path in sorted((data / "infer").glob("*.json")):
         case = json.loads(path.read_text("utf-8"))
         name, g = case["name"], flatten_geometry(case)
@@ -558,7 +558,7 @@ def check(oracle, autocast=False):
         if autocast:
             if len(case["classes"]) <= 256:  # a pruned set of classes is a set of near-ties at its border
                 expected = expected["out.argmax"]
-                pixels, equal = pixels + expected.size, equal + int((np.asarray(got["out.argmax"]) == expected).sum())
+                count, equal = count + expected.size, equal + int((np.asarray(got["out.argmax"]) == expected).sum())
             continue
         errors = {}
         for key, value in expected.items():
@@ -578,7 +578,7 @@ def check(oracle, autocast=False):
               f"probabilities {absolute:.1e}, labels equal {100 * same:.3f} %")
         worst = max(worst, errors[key])
     if autocast:
-        print(f"autocast to bf16: the authors' labels on {100 * equal / pixels:.2f} % of {pixels} pixels")
+        print(f"autocast to bf16: the authors' labels on {100 * equal / count:.2f} % of {count} pixels")
         return True
     print(f"worst of all {worst:.1e}")
     return worst < 1e-4

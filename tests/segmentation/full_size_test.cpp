@@ -104,7 +104,7 @@ void check_full_size(char const* variable, std::string const& model) {
   typename Aggregator<Config, float, Memory>::Options options;
   options.class_tile = classes;  // whole tensors for the recorder
   // The class token's row of the positions is not observed, but recorded.
-  auto const first = to_host(context, network.clip_model.visual.positional_embedding.dynamic());
+  auto const first = to_host(context, network.clip_model.visual.positional_embedding);
   std::vector<ClassLogits<Memory>> logits;
   for (auto const& view : network.image_features(context, views.pixels, nullptr, recorder))
     logits.push_back(network.transformer(context, view, text, options, recorder));
