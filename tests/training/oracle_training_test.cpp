@@ -253,6 +253,7 @@ TEST_CASE("Three AdamW steps follow PyTorch" * doctest::test_suite("oracle")) {
     if (!c.parameters) continue;
     auto const file = read_safetensors(train_file(std::string(c.parameters) + ".safetensors"));
     auto const values = slices(run.parameters, run.parameters.values());
+    CHECK(file.tensors.size() == 144);
     // An error is seen beside how far the parameter has moved, and beside the rounding of the recording itself.
     double worst = 0;
     for (auto const& [name, tensor] : file.tensors) {
