@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "kovos/clip/config.hpp"
-#include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/observer.hpp"
 #include "kovos/kernels/activation_kind.hpp"
 #include "kovos/kernels/embedding.hpp"
 #include "kovos/kernels/gemm.hpp"

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "kovos/clip/config.hpp"
-#include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/observer.hpp"
 #include "kovos/kernels/activation_kind.hpp"
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/gemm.hpp"

@@ -11,10 +11,10 @@
 
 #include "kovos/clip/embedding_cache.hpp"
 #include "kovos/clip/encoded_words.hpp"
-#include "kovos/clip/observer.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/hash.hpp"
+#include "kovos/core/observer.hpp"
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/tokens.hpp"

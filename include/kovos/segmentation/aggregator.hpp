@@ -7,17 +7,17 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <type_traits>
 #include <vector>
 
-#include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/observer.hpp"
 #include "kovos/core/profiling.hpp"
+#include "kovos/kernels/convolution_norm.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/pooling.hpp"
 #include "kovos/kernels/reduction.hpp"
+#include "kovos/kernels/slices.hpp"
 #include "kovos/kernels/tokens.hpp"
 #include "kovos/nn/conv2d.hpp"
 #include "kovos/nn/linear.hpp"
@@ -88,7 +88,7 @@ class Aggregator {
     std::size_t class_tile = 8;  ///< classes per step where classes are independent and do not run side by side
     /// Only so many classes are computed, as SegmentOptions says; 0: up to pad_len.
     std::size_t most_classes = 0;
-    /// Of these only so many are decoded, as SegmentOptions says; 0: all. Not while gradients are recorded.
+    /// Of these only so many are decoded, as SegmentOptions says; 0: all.
     std::size_t most_decoded = 0;
     std::size_t layers = 0;  ///< only the first so many aggregation layers are run; 0: all
     StageTimes* times = nullptr;
@@ -125,19 +125,6 @@ class Aggregator {
     }
     std::size_t classes = result.classes.size();
     std::size_t const height = cost.extent(1), width = cost.extent(2);
-    // Where classes are independent, each stays on one core with all it needs in its cache.
-    auto const for_each_tile = [&](char const* label, auto const& body) {
-      std::size_t tile = std::max<std::size_t>(1, options.class_tile);
-      if constexpr (C::in_place && std::is_same_v<Observer, Unobserved>) {
-        if (detail::runs_side_by_side(context, classes)) tile = 1;
-        detail::for_each_alone(context, label, (classes + tile - 1) / tile, [&](C const& c, std::size_t task) {
-          body(c, task * tile, std::min(tile, classes - task * tile));
-        });
-      } else {
-        for (std::size_t first = 0; first < classes; first += tile)
-          body(context, first, std::min(tile, classes - first));
-      }
-    };
 
     auto appearance = [&] {
       Stage stage(context, "guidance", options.times);
@@ -149,46 +136,40 @@ class Aggregator {
     auto const text_guidance = text_guidance_projection(context, mean_words, Activation::relu);  // [T, G]
     observe("agg.text_guidance", text_guidance);
 
-    auto x = context.template tensor<float>(classes, height, width, hidden_dim);  // [T, S, S, C]
-    {
+    auto x = [&] {
       Stage stage(context, "cost embedding", options.times);
-      for_each_tile("kovos::cost embedding", [&](C const& c, std::size_t first, std::size_t count) {
-        assign(c, x.slice(first, count), conv1(c, cost.slice(first, count)));
-      });
-    }
+      return map_slices(context, "kovos::cost embedding", cost, dynamic_extents<4>(classes, height, width, hidden_dim),
+                        options.class_tile, Unobserved{},
+                        [this](auto const& c, auto const& maps, auto const&) { return conv1(c, maps); });
+    }();  // [T, S, S, C]
     observe("agg.corr_embed", x);
     std::size_t index = 0;
     for (auto const& layer : std::span(layers).first(layers_to_run)) {
       std::string const name = "agg.layer" + std::to_string(index) + ".";
-      auto const observe_part = [&](char const* part, auto const& value) { observe(name + part, value); };
+      auto const observe_part = observe_below(observe, name);
       {
         Stage stage(context, "spatial aggregation", options.times);
         auto const guidance = layer.swin_block.project_guidance(context, appearance, observe_part);
-        if constexpr (C::in_place) {
-          for_each_tile("kovos::spatial aggregation", [&](C const& c, std::size_t first, std::size_t count) {
-            auto const part = x.slice(first, count);
-            assign(c, part, layer.swin_block(c, part, guidance, observe_part));
-          });
-        } else {
-          x = block_of_layers(
-              context, [&layer, guidance](auto const& c, auto const& v) { return layer.swin_block(c, v, guidance); },
-              x);
-        }
+        x = map_slices_in_place(context, "kovos::spatial aggregation", x, options.class_tile, observe_part,
+                                [&layer, &guidance](auto const& c, auto const& maps, auto const& watch) {
+                                  return block_of_layers(
+                                      c,
+                                      [&layer, guidance, watch](auto const& inner, auto const& v) {
+                                        return layer.swin_block(inner, v, guidance, watch);
+                                      },
+                                      maps);
+                                });
       }
       observe(name + "spatial", x);
       {
         Stage stage(context, "class aggregation", options.times);
-        std::size_t const pooling = options.pooling[index];
-        if constexpr (C::in_place) {
-          x = layer.attention(context, x, text_guidance, pooling, observe_part);
-        } else {
-          x = block_of_layers(
-              context,
-              [&layer, text_guidance, pooling](auto const& c, auto const& v) {
-                return layer.attention(c, v, text_guidance, pooling);
-              },
-              x);
-        }
+        x = block_of_layers(
+            context,
+            [&layer, text_guidance, pooling = options.pooling[index],
+             watch = observe_inside_block(context, observe_part)](auto const& c, auto const& v) {
+              return layer.attention(c, v, text_guidance, pooling, watch);
+            },
+            x);
       }
       observe(name + "class", x);
       ++index;
@@ -199,54 +180,40 @@ class Aggregator {
     auto const guidance_1 = decoder_guidance_projection_1(context, image.guidance[1], Activation::relu);
     observe("agg.dec_guidance0", guidance_0);
     observe("agg.dec_guidance1", guidance_1);
-    if constexpr (C::in_place) {
-      // What the fused kernels do not store is computed for an observer in addition.
-      auto const show = [](auto const& watch, char const* up_name, auto const& up, char const* out_name, C const& c,
-                           ScaledMap<Memory> const& in, ScaledMap<Memory> const& out) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(watch)>, Unobserved>) {
-          auto const plain = [&](ScaledMap<Memory> const& map) {
-            return apply_scaling(c, {copy_of(c, map.x), map.scaling});
-          };
-          watch(up_name, up(c, plain(in)));
-          watch(out_name, plain(out));
-        }
-      };
-      // -> [T, 4 S / pooling, 4 S / pooling]: logits of the maps averaged over pooling x pooling positions.
-      auto const decode = [&](char const* label, std::size_t pooling, auto const& watch) {
-        auto const prepared_0 = decoder1.prepare(context, average_pool2d(context, guidance_0, pooling));
-        auto const prepared_1 = decoder2.prepare(context, average_pool2d(context, guidance_1, pooling));
-        auto const logits = context.template tensor<float>(classes, 4 * height / pooling, 4 * width / pooling);
-        for_each_tile(label, [&](C const& c, std::size_t first, std::size_t count) {
-          ScaledMap<Memory> const maps{average_pool2d(c, x.slice(first, count), pooling), {}};
-          auto const y = decoder1.with_prepared(c, maps, prepared_0);  // [t, 2 S, 2 S, d0]
-          show(watch, "dec.up1", decoder1.up, "dec.out1", c, maps, y);
-          auto const z = decoder2.with_prepared(c, y, prepared_1);  // [t, 4 S, 4 S, d1]
-          show(watch, "dec.up2", decoder2.up, "dec.out2", c, y, z);
-          auto const part = logits.slice(first, count);
-          assign(c, part, head(c, z).reshape(part.extents()));
-        });
-        return logits;
-      };
-      // Peaks survive averaging 2 x 2 positions; with 4 x 4 small things begin to be lost (docs/performance.md).
-      std::size_t const most = options.most_decoded;
-      if (most > 0 && most < classes && height % 2 == 0 && width % 2 == 0) {
-        auto const kept = strongest_classes(context, decode("kovos::coarse decoder", 2, Unobserved{}), most);
-        x = gather_rows(context, x, index_tensor(context, kept));
-        for (std::size_t i = 0; i < most; ++i) result.classes[i] = result.classes[kept[i]];
-        result.classes.resize(most);
-        classes = most;
-      }
-      result.logits = decode("kovos::decoder", 1, observe);
-    } else {
-      result.logits = context.template tensor<float>(classes, 4 * height, 4 * width);
-      for_each_tile("kovos::decoder", [&](C const& c, std::size_t first, std::size_t count) {
-        auto const part = result.logits.slice(first, count);
-        auto const decode = [this, guidance_0, guidance_1](auto const& inner, auto const& v) {
-          return head(inner, decoder2(inner, decoder1(inner, v, guidance_0), guidance_1));
-        };
-        assign(c, part, block_of_layers(c, decode, x.slice(first, count)).reshape(part.extents()));
-      });
+    // -> [T, 4 S / pooling, 4 S / pooling]: logits of the maps averaged over pooling x pooling positions.
+    auto const decode = [&](char const* label, std::size_t pooling, auto const& watch_all) {
+      auto const guided_0 = decoder1.prepare(context, average_pool2d(context, guidance_0, pooling));
+      auto const guided_1 = decoder2.prepare(context, average_pool2d(context, guidance_1, pooling));
+      return map_slices(context, label, x, dynamic_extents<3>(classes, 4 * height / pooling, 4 * width / pooling),
+                        options.class_tile, watch_all, [&](auto const& c, auto const& maps, auto const& watch) {
+                          return block_of_layers(
+                              c,
+                              [this, guided_0, guided_1, pooling, watch](auto const& inner, auto const& v) {
+                                auto const pooled = average_pool2d(inner, v, pooling);
+                                auto const y = decoder1.from_prepared(inner, pooled, guided_0);  // [t, 2 S, 2 S, d0]
+                                auto const z = decoder2.from_prepared(inner, y, guided_1);       // [t, 4 S, 4 S, d1]
+                                if constexpr (is_observed<decltype(watch)>) {
+                                  auto const plain = plain_copy(inner, y);
+                                  watch("dec.up1", decoder1.up(inner, pooled));
+                                  watch("dec.out1", plain);
+                                  watch("dec.up2", decoder2.up(inner, plain));
+                                  watch("dec.out2", plain_copy(inner, z));
+                                }
+                                return head(inner, z);
+                              },
+                              maps);
+                        });
+    };
+    // Peaks survive averaging 2 x 2 positions; with 4 x 4 small things begin to be lost (docs/performance.md).
+    std::size_t const most = options.most_decoded;
+    if (most > 0 && most < classes && height % 2 == 0 && width % 2 == 0) {
+      auto const kept = strongest_classes(context, decode("kovos::coarse decoder", 2, Unobserved{}), most);
+      x = gather_rows(context, x, index_tensor(context, kept));
+      for (std::size_t i = 0; i < most; ++i) result.classes[i] = result.classes[kept[i]];
+      result.classes.resize(most);
+      classes = most;
     }
+    result.logits = decode("kovos::decoder", 1, observe);
     observe("logits", result.logits);
     return result;
   }
@@ -267,6 +234,12 @@ class Aggregator {
  private:
   static DynamicTensor<float, 4, Memory> as_batch(DynamicTensor<float, 3, Memory> const& x) {
     return x.reshape(dynamic_extents<4>(1, x.extent(0), x.extent(1), x.extent(2)));
+  }
+
+  /// A map for an observer, that the next layer may still read as it is.
+  template <execution_context C>
+  static DynamicTensor<float, 4, Memory> plain_copy(C const& context, ScaledMap<Memory> const& map) {
+    return apply_scaling(context, {copy_of(context, map.x), map.scaling});
   }
 
   template <execution_context C>

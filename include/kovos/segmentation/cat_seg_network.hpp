@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "kovos/clip/clip.hpp"
-#include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/observer.hpp"
 #include "kovos/core/profiling.hpp"
 #include "kovos/nn/conv_transpose2d.hpp"
 #include "kovos/segmentation/aggregator.hpp"

@@ -6,16 +6,15 @@
 #include <cstddef>
 #include <string>
 
-#include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/observer.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/pooling.hpp"
 #include "kovos/kernels/pre_norm.hpp"
 #include "kovos/kernels/resample.hpp"
-#include "kovos/kernels/tokens.hpp"
+#include "kovos/kernels/slices.hpp"
 #include "kovos/nn/layer_norm.hpp"
 #include "kovos/nn/linear.hpp"
 #include "kovos/nn/parameter.hpp"
@@ -78,23 +77,15 @@ class ClassAggregation {
     auto const q = attention.q.project_guidance(context, words);
     auto const k = attention.k.project_guidance(context, words);
     auto const padding = repeated_padding(context, classes);
-    if constexpr (C::in_place) {
-      // Positions are independent: some at a time, so that all of their classes stay in one core's cache.
-      std::size_t const positions = height * width, most = std::max<std::size_t>(1, 1024 / classes);
-      std::size_t const blocks = (positions + most - 1) / most;
-      if (pooling == 1 && detail::runs_side_by_side(context, blocks)) {
-        auto const result = context.template tensor<float>(classes, height, width, Dim);
-        dynamic_extents<3> const sequences(classes, positions, Dim);
-        detail::for_each_alone(context, "kovos::class aggregation", blocks, [&](C const& c, std::size_t task) {
-          std::size_t const first = positions * task / blocks, count = positions * (task + 1) / blocks - first;
-          auto const part = columns_of(c, x.reshape(sequences), first, count);
-          auto const line = part.reshape(dynamic_extents<4>(classes, 1, count, Dim));
-          auto const y = aggregate(c, line, line, q, k, padding);
-          assign_columns(c, result.reshape(sequences), first, y.reshape(part.extents()));
-        });
-        return result;
-      }
-    }
+    if (pooling == 1)  // positions are independent
+      return map_columns(context, "kovos::class aggregation",
+                         x.reshape(dynamic_extents<3>(classes, height * width, Dim)),
+                         std::max<std::size_t>(1, 1024 / classes),
+                         [&](auto const& c, auto const& part) {
+                           auto const line = part.reshape(dynamic_extents<4>(classes, 1, part.extent(1), Dim));
+                           return aggregate(c, line, line, q, k, padding).reshape(part.extents());
+                         })
+          .reshape(x.extents());
     return aggregate(context, x, pooled, q, k, padding);
   }
 

@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <string>
 
-#include "kovos/clip/observer.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/observer.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/nn/layer_norm.hpp"

@@ -6,10 +6,8 @@
 
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
-#include "kovos/kernels/convolution.hpp"
 #include "kovos/kernels/convolution_norm.hpp"
-#include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/upsampling_convolution.hpp"
+#include "kovos/kernels/guided_upsampling.hpp"
 #include "kovos/nn/conv2d.hpp"
 #include "kovos/nn/conv_transpose2d.hpp"
 #include "kovos/nn/group_norm.hpp"
@@ -25,13 +23,6 @@ class DoubleConv {
   GroupNorm<Out / 16, Out, T, Memory> norm_1;
   Conv2d<Out, Out, 3, T, Memory, false> conv_3;
   GroupNorm<Out / 16, Out, T, Memory> norm_4;
-
-  /// x: [N, H, W, In] -> [N, H, W, Out].
-  template <execution_context C, class V>
-  V operator()(C const& context, V const& x) const {
-    auto const y = norm_1(context, conv_0(context, x), true);
-    return norm_4(context, conv_3(context, y), true);
-  }
 
   template <class F>
   void visit(F& f, std::string const& prefix) const {
@@ -52,31 +43,19 @@ class Up {
   /// x: [N, H, W, In], guidance: [1, 2 H, 2 W, Guide] -> [N, 2 H, 2 W, Out].
   template <execution_context C, class V>
   V operator()(C const& context, V const& x, V const& guidance) const {
-    return conv(context, up(context, x, guidance));
+    return apply_scaling(context, from_prepared(context, x, prepare(context, guidance)));
   }
 
-  /// What is the same for every sample.
-  struct Prepared {
-    DynamicTensor<float, 4, Memory> shared;  // [1, 2 H, 2 W, Out]: of the guidance, and of the bias of `up`
-    DynamicTensor<float, 5, Memory> weight;  // `up` and the convolution behind it as one
-  };
-
-  /// guidance: [1, 2 H, 2 W, Guide].
+  /// What is the same for every sample. guidance: [1, 2 H, 2 W, Guide].
   template <execution_context C, class V>
-  Prepared prepare(C const& context, V const& guidance) const {
-    auto const first = conv.conv_0.weight.dynamic();
-    auto const nothing =
-        context.template tensor<float>(std::size_t{1}, guidance.extent(1) / 2, guidance.extent(2) / 2, In);
-    fill(context, nothing, 0.0f);
-    return {
-        conv2d_part(context, up(context, nothing), first, 0, 1, conv2d_part(context, guidance, first, In - Guide, 1)),
-        compose_upsampling(context, up.weight.dynamic(), first)};
+  auto prepare(C const& context, V const& guidance) const {
+    return guide_upsampling(context, up.weight.dynamic(), up.bias.dynamic(), conv.conv_0.weight.dynamic(), guidance);
   }
 
-  /// The same result from what was prepared: what is upsampled is never stored, the guidance not convolved again.
-  template <execution_context C>
-  ScaledMap<Memory> with_prepared(C const& context, ScaledMap<Memory> const& x, Prepared const& prepared) const {
-    auto const y = upsample_conv2d_norm_relu(context, x, prepared.weight, prepared.shared, conv.norm_1.parameters());
+  /// The same from what was prepared. The result may be a ScaledMap, as x may.
+  template <execution_context C, class V, class P>
+  auto from_prepared(C const& context, V const& x, P const& prepared) const {
+    auto const y = upsample_guided(context, x, prepared, conv.norm_1.parameters());
     return conv2d_norm_relu(context, y, conv.conv_3.weight.dynamic(), conv.norm_4.parameters());
   }
 
