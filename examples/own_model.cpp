@@ -11,6 +11,8 @@
 
 #include "kovos/nn/parameter.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
+#include "kovos/segmentation/decode/labels.hpp"
+#include "kovos/segmentation/merged_views.hpp"
 #include "kovos/segmentation/sliding_window.hpp"
 
 namespace {
@@ -69,9 +71,10 @@ int main() {
   std::vector<kovos::ClassLogits<Kokkos::HostSpace>> logits;
   for (auto const& view : network.image_features(context, views.pixels))
     logits.push_back(network.transformer(context, view, text.reshape(kovos::dynamic_extents<3>(3, 1, 40))));
-  auto const scores = kovos::merge_views(context, views, logits, 0, 3, picture.height, picture.width);
-  std::printf("views: %zu, scores: %s\n", logits.size(), scores.extents().to_string().c_str());
+  kovos::MergedViews const maps(views, logits);
+  auto const chosen = kovos::choose_labels(context, maps, picture.height, picture.width);
+  std::printf("views: %zu, labels: %zu x %zu\n", logits.size(), chosen.labels.height, chosen.labels.width);
 }
 // Expected output:
-//   parameters: 239417
-//   views: 5, scores: [3, 100, 150, 1]
+//   parameters: 261630
+//   views: 5, labels: 100 x 150

@@ -62,7 +62,7 @@ struct RecordedEncoder {
     return result;
   }
   template <class F>
-  void visit(F&, std::string const&) {}
+  void visit(F&, std::string const&) const {}
 };
 
 std::vector<std::string> const synonyms{"cat", "kitten",        "dog",  "grass",      "lawn",       "sky", "clouds",

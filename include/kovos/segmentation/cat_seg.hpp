@@ -24,13 +24,12 @@
 #include "kovos/core/profiling.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/engine/select.hpp"
-#include "kovos/kernels/reduction.hpp"
-#include "kovos/kernels/resample.hpp"
 #include "kovos/kernels/resize_u8.hpp"
 #include "kovos/nn/parameter.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
+#include "kovos/segmentation/decode/labels.hpp"
+#include "kovos/segmentation/merged_views.hpp"
 #include "kovos/segmentation/segmentation.hpp"
 #include "kovos/segmentation/sliding_window.hpp"
 #include "kovos/text/embedded_vocabulary.hpp"
@@ -137,7 +136,12 @@ class CatSeg {
     auto const [views, logits] = look(picture, words, options, times);
     {
       Stage stage(context_, "labels", times);
-      choose_labels(views, logits, words, picture.height, picture.width, options, result);
+      auto chosen = choose_labels(context_, MergedViews(views, logits), picture.height, picture.width,
+                                  options.keep_scores ? words.names.size() : 0);
+      result.names = words.names;
+      result.labels = std::move(chosen.labels);
+      result.confidence = std::move(chosen.confidence);
+      result.scores = std::move(chosen.scores);
     }
     finish(result, options);
     return result;
@@ -205,59 +209,6 @@ class CatSeg {
     ClassLogits<memory_space> result{mean.reshape(dynamic_extents<3>(classes, side, side)), {}};
     for (std::size_t i = 0; i < classes; ++i) result.classes.push_back(i);
     return result;
-  }
-
-  /// Goes through the classes a tile at a time, so that memory does not grow with their number. Classes that no view
-  /// computed have score 0 and are not resized.
-  void choose_labels(Views<memory_space> const& views, std::vector<ClassLogits<memory_space>> const& logits,
-                     Words const& words, std::size_t height, std::size_t width, SegmentOptions const& options,
-                     Segmentation& result) const {
-    std::size_t const pixels = height * width;
-    std::vector<std::size_t> present;
-    for (auto const& view : logits) present.insert(present.end(), view.classes.begin(), view.classes.end());
-    std::sort(present.begin(), present.end());
-    present.erase(std::unique(present.begin(), present.end()), present.end());
-    auto const best = context_.template tensor<float>(pixels);
-    auto const label = context_.template tensor<std::int32_t>(pixels);  // index into present
-    fill(context_, best, -1.0f);
-    fill(context_, label, std::int32_t{0});
-    if (options.keep_scores) {
-      result.scores = Tensor<float, dynamic_extents<3>>(dynamic_extents<3>(words.names.size(), height, width));
-      std::fill_n(result.scores.data(), result.scores.size(), 0.0f);
-    }
-    auto const size = merged_size(views, logits);
-    // Tiles of about 64 MB at the picture's own size.
-    std::size_t const tile = std::clamp<std::size_t>((std::size_t{1} << 24) / pixels, 1, 16);
-    for (std::size_t first = 0; first < present.size(); first += tile) {
-      std::size_t const count = std::min(tile, present.size() - first);
-      auto const maps = context_.template tensor<float>(count, size[0], size[1], std::size_t{1});
-      std::size_t const* const classes = present.data() + first;
-      // Neighbours in the list are merged together, unless each core takes a class of its own.
-      bool const apart = detail::runs_side_by_side(context_, count);
-      std::vector<std::size_t> runs{0};
-      for (std::size_t t = 1; t <= count; ++t)
-        if (apart || t == count || classes[t] != classes[t - 1] + 1) runs.push_back(t);
-      detail::for_each_alone(context_, "kovos::labels", runs.size() - 1, [&](Context<Exec> const& c, std::size_t task) {
-        std::size_t const from = runs[task], length = runs[task + 1] - from;
-        assign(c, maps.slice(from, length), merge_views_on_grid(c, views, logits, classes[from], length));
-      });
-      if (options.keep_scores) {
-        auto const scores = resize_bilinear(context_, maps, height, width).reshape(dynamic_extents<2>(count, pixels));
-        update_argmax(context_, scores, first, best, label);
-        auto const host = to_host(context_, scores);
-        for (std::size_t t = 0; t < count; ++t)
-          std::copy_n(host.data() + t * pixels, pixels, result.scores.data() + classes[t] * pixels);
-      } else {
-        resize_bilinear_argmax(context_, maps, height, width, first, best, label);
-      }
-    }
-    auto const host_best = to_host(context_, best);
-    auto const host_label = to_host(context_, label);
-    result.names = words.names;
-    result.confidence.assign(host_best.data(), host_best.data() + pixels);
-    result.labels = {height, width, std::vector<std::uint16_t>(pixels)};
-    std::transform(host_label.data(), host_label.data() + pixels, result.labels.labels.begin(),
-                   [&](std::int32_t l) { return static_cast<std::uint16_t>(present[static_cast<std::size_t>(l)]); });
   }
 
   Network network_;
