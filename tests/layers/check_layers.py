@@ -43,6 +43,7 @@ LIBRARIES = {
     "tiffio.h": {"io/detail/tiff_handle.hpp"},
     "utf8proc.h": {"text", "segmentation/legend_font.hpp"},
     "mpi.h": {"distribution/mpi.hpp"},
+    "cuda_runtime_api.h": {"core/device.hpp"},
     "fcntl.h": {"io/file.hpp", "io/line_file.hpp"},
     "unistd.h": {"io/file.hpp", "io/line_file.hpp", "kernels/engine/amx_available.hpp"},
     "sys/syscall.h": {"kernels/engine/amx_available.hpp"},
