@@ -103,7 +103,7 @@ EncodedWords<Host> made_words(std::vector<std::int32_t> owner, std::size_t class
 TEST_CASE("a prompt file of FC-CLIP gives its recorded rows, and void comes last") {
   Tokenizer const tokenizer(Vocabulary("a b\n"));
   auto const encoder = encoder_of(tokenizer);
-  test::for_each_context([&](auto const& context) {
+  test::for_each_host_context([&](auto const& context) {
     auto const words = encode_words(context, encoder, tokenizer, recorded_classes(), prompt_templates("fc_clip"),
                                     EmbeddingCache(std::filesystem::path()), {}, fc_clip_rows);
     CHECK(words.names == std::vector<std::string>{"cat", "dog", "grass", "sky", "traffic light", "wall", "tree"});
@@ -139,7 +139,7 @@ TEST_CASE("the authors' tokens of the recorded prompts") {
 }
 
 TEST_CASE("class logits are the recorded maxima over the rows of a class") {
-  test::for_each_context([](auto const& context) {
+  test::for_each_host_context([](auto const& context) {
     auto const synonyms_per_class = to_float(recorded().tensors.at("decoder.synonyms_per_class"));
     std::vector<std::int32_t> owner;
     for (std::size_t k = 0; k < synonyms_per_class.size(); ++k)

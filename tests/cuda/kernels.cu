@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kovos/autodiff/linear_attention.hpp"
 #include "kovos/kernels/activation.hpp"
@@ -14,6 +15,7 @@
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/embedding.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/grouped_reduction.hpp"
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/norm_attention.hpp"
 #include "kovos/kernels/normalization.hpp"
@@ -85,7 +87,8 @@ void recorded(Tape<Device> const& tape, On<3> const& x, RepeatedKey<Device::memo
 }
 
 void maps(Context<Device> const& context, On<4> const& x, On<4> const& y, On<3> const& tokens, On<2> const& rows,
-          On<1> const& row, On<1, std::int32_t> const& index, On<2, std::int32_t> const& ids) {
+          On<1> const& row, On<1, std::int32_t> const& index, On<2, std::int32_t> const& ids,
+          std::span<std::int32_t const> group) {
   activate(context, x, Activation::gelu);
   softmax(context, x);
   l2_normalize(context, x);
@@ -102,6 +105,7 @@ void maps(Context<Device> const& context, On<4> const& x, On<4> const& y, On<3> 
   update_argmax(context, rows, 0, row, index);
   resize_bilinear_argmax(context, x, 8, 8, 0, row, index);
   row_maximum(context, rows);
+  reduce_groups(context, rows, group, Reduction::maximum);
   resize_bilinear(context, x, 8, 8, Alignment::corners);
   resize_bicubic(context, x, 8, 8);
   add_resized_part(context, x, y, 8, 8, 0, 0);
