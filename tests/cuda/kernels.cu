@@ -17,6 +17,7 @@
 #include "kovos/kernels/gemm.hpp"
 #include "kovos/kernels/grouped_reduction.hpp"
 #include "kovos/kernels/linear_attention.hpp"
+#include "kovos/kernels/mask_overlap.hpp"
 #include "kovos/kernels/norm_attention.hpp"
 #include "kovos/kernels/normalization.hpp"
 #include "kovos/kernels/pooling.hpp"
@@ -105,6 +106,8 @@ void maps(Context<Device> const& context, On<4> const& x, On<4> const& y, On<3> 
   update_argmax(context, rows, 0, row, index);
   resize_bilinear_argmax(context, x, 8, 8, 0, row, index);
   row_maximum(context, rows);
+  mask_owner(context, rows, row);
+  mask_extents(context, rows);
   reduce_groups(context, rows, group, Reduction::maximum);
   resize_bilinear(context, x, 8, 8, Alignment::corners);
   resize_bicubic(context, x, 8, 8);

@@ -17,8 +17,8 @@ TEST_CASE("mask_owner and mask_extents: against plain loops, across the ends of 
       masks(2, 0) = 0;  // exactly a half, and not positive
       auto const scores = test::random_tensor(4, 1, std::size_t{5});
       for (std::size_t n = 0; n < 5; ++n) scores(n) = std::fabs(scores(n));
-      auto const owner = to_host(context, mask_owner(context, masks, scores));
-      auto const extents = mask_extents(context, masks);
+      auto const owner = to_host(context, mask_owner(context, test::on(context, masks), test::on(context, scores)));
+      auto const extents = mask_extents(context, test::on(context, masks));
       REQUIRE(extents.size() == 5);
       std::vector<MaskExtent> expected(5);
       std::size_t different = 0;
@@ -57,17 +57,19 @@ TEST_CASE("mask_owner: the first of equal masks, and what is refused") {
     DynamicTensor<float, 2> const masks(dynamic_extents<2>(3, 2));
     DynamicTensor<float, 1> const scores(dynamic_extents<1>(3));
     for (std::size_t n = 0; n < 3; ++n) scores(n) = 0.5f, masks(n, 0) = 1, masks(n, 1) = -1;
-    auto const owner = to_host(context, mask_owner(context, masks, scores));
+    auto const owner = to_host(context, mask_owner(context, test::on(context, masks), test::on(context, scores)));
     CHECK(owner(0) == 0);
     CHECK(owner(1) == -1);
     scores(2) = 0.6f;
-    auto const other = to_host(context, mask_owner(context, masks, scores));
+    auto const other = to_host(context, mask_owner(context, test::on(context, masks), test::on(context, scores)));
     CHECK(other(0) == 2);
     CHECK(other(1) == -3);
-    CHECK(test::message_of<ShapeError>([&] { mask_owner(context, masks, scores.slice(0, 2)); }) ==
-          "[mask_owner] scores is 2, expected 3");
-    CHECK(test::message_of<ShapeError>([&] { mask_owner(context, masks.slice(0, 0), scores.slice(0, 0)); }) ==
-          "[mask_owner] there are no masks");
-    CHECK(mask_extents(context, masks.slice(0, 0)).empty());
+    CHECK(test::message_of<ShapeError>([&] {
+            mask_owner(context, test::on(context, masks), test::on(context, scores.slice(0, 2)));
+          }) == "[mask_owner] scores is 2, expected 3");
+    CHECK(test::message_of<ShapeError>([&] {
+            mask_owner(context, test::on(context, masks.slice(0, 0)), test::on(context, scores.slice(0, 0)));
+          }) == "[mask_owner] there are no masks");
+    CHECK(mask_extents(context, test::on(context, masks.slice(0, 0))).empty());
   });
 }

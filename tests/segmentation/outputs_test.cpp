@@ -112,7 +112,7 @@ std::vector<int> ids(std::vector<std::string> const& rows) {
 TEST_CASE("mask sets: class maps, labels, panoptic maps and instances as the authors' code recorded them") {
   auto const& recorded = Recorded::instance();
   REQUIRE(recorded.cases.size() == 7);
-  test::for_each_context([&](auto const& context) {
+  test::for_each_host_context([&](auto const& context) {
     for (auto const& [name, meta] : recorded.cases.items()) {
       CAPTURE(name);
       auto const set = mask_set(context, name);
@@ -222,7 +222,7 @@ TEST_CASE("a mask's logit of 0 is inside for a panoptic map and outside for an i
 }
 
 TEST_CASE("mask sets that say nothing, and nothing that is a number") {
-  test::for_each_context([](auto const& context) {
+  test::for_each_host_context([](auto const& context) {
     MaskSet<Host> const none{DynamicTensor<float, 2>(dynamic_extents<2>(0, 3)),
                              DynamicTensor<float, 3>(dynamic_extents<3>(0, 2, 2))};
     CHECK(panoptic_map(context, none, {true, false}).segments.empty());
@@ -238,7 +238,7 @@ TEST_CASE("mask sets that say nothing, and nothing that is a number") {
 }
 
 TEST_CASE("labels from class maps: resized, the first on ties, in tiles as at once") {
-  test::for_each_context([](auto const& context) {
+  test::for_each_host_context([](auto const& context) {
     auto const scores = test::random_tensor(9, 1, std::size_t{40}, std::size_t{6}, std::size_t{5}, std::size_t{1});
     auto const chosen = choose_labels(context, ClassMaps(scores), 17, 23, 40);
     auto const resized = to_host(context, resize_bilinear(context, scores, 17, 23));
