@@ -24,9 +24,9 @@ WHOLE, SAMPLE = 4000, 1500
 HEAD = "sem_seg_head.predictor.transformer."
 CLIP = "sem_seg_head.predictor.clip_model."
 # What is recorded of every case; of "faint", everything.
-RECORDED = ("clip.input", "clip.tokens", "agg.classes", "agg.layer0.swin1", "agg.layer0.swin2", "agg.layer0.pooled",
-            "agg.layer0.class", "agg.layer1.swin2", "agg.layer1.pooled", "agg.layer1.class", "logits",
-            "out.before_postprocess", "out.sem_seg", "out.argmax", "out.postprocess_args")
+RECORDED = ("pre.resized", "clip.input", "clip.tokens", "agg.classes", "agg.layer0.swin1", "agg.layer0.swin2",
+            "agg.layer0.pooled", "agg.layer0.class", "agg.layer1.swin2", "agg.layer1.pooled", "agg.layer1.class",
+            "logits", "out.before_postprocess", "out.sem_seg", "out.argmax", "out.postprocess_args")
 
 # Weights so small, and keys so negative, that what is normalised is no larger than the epsilons.
 FAINT_SCALED = {
@@ -61,6 +61,9 @@ CASES = {
     "pool4_full": ("c3", 3, {"pooling": [4, 5], "attention": "full"}),
     "grid8_pool3_5": ("c3", 3, {"input_resolution": 128, "token_grid": 8, "window": 4, "shift": 3,
                                 "pooling": [3, 5]}),
+    # Sizes of the shortest-edge resize that have to be rounded up, one at the limit of the long side.
+    "resized": ("c3", 3, {"image": "img_113x171", "shortest_edge": [150, 640], "height": 113, "width": 171}),
+    "resized_long": ("c3", 3, {"image": "img_20x150", "shortest_edge": [40, 253], "height": 20, "width": 150}),
     # Few padding classes, and more classes than those.
     "pad8": ("c20", 5, {"pad_len": 8}),
     "pad8_cut": ("c20", 12, {"pad_len": 8, "pooling": [1, 1]}),
@@ -99,6 +102,8 @@ def run(case, weights, ids, images, dtype):
     image = images[case["image"]]
     if "cut" in case:
         image = image[:case["cut"][0], :case["cut"][1]]
+    if case["shortest_edge"]:
+        got["pre.resized"] = image = cat_seg_reference.shortest_edge(image, *case["shortest_edge"])
     pixels = torch.from_numpy(image.astype(np.float64)).to(dtype).permute(2, 0, 1)
     size = [case["height"] or image.shape[0], case["width"] or image.shape[1]]
     cut = list(image.shape[:2])
