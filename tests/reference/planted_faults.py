@@ -23,8 +23,8 @@ TESTS = ("oracle_test.cpp", "recorded_geometries_test.cpp")  # they are to notic
 
 BEST, PORTABLE = "with the best engine", "with the portable engine"
 
-# Who is to notice; what stands in one place of include/kovos, whatever the file is called, the constant in « »; then what
-# is wrong and the wrong constant. Constants that are needed while compiling are planted where they are used.
+# Who is to notice; what stands in one place of include/kovos, whatever the file is called, the constant in « »; then
+# what is wrong and the wrong constant. Constants that are needed while compiling are planted where they are used.
 PLACES = [
     # Padding and epsilons.
     (BEST, "return {«PadLen - classes», key.reshape",
