@@ -81,7 +81,8 @@ PLACES = [
     (BEST, "t.region[first + row] ? «-100.0f» : 0.0f;",
      [("shifted windows are not masked", "0.0f"),
       ("shifted windows are masked by -10 for -100", "-10.0f")]),
-    (PORTABLE, "score = score * scale + (region && region[i] != region[j] ? «window_mask» : 0.0f);\n          if (score > top) {",
+    (PORTABLE, "score = score * scale + (region && region[i] != region[j] ? «window_mask» : 0.0f);\n"
+               "          if (score > top) {",
      [("shifted windows, portable: masked by -10 for -100", "-10.0f")]),
     (BEST, "t.causal ? «first + row + 1» : t.keys;\n      for (std::size_t j = 0; j < count; ++j) s[j] *= t.scale;",
      [("a word sees the next one", "(first + row + 2 < t.keys ? first + row + 2 : t.keys)")]),
