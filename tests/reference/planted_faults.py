@@ -23,8 +23,8 @@ TESTS = ("oracle_test.cpp", "recorded_geometries_test.cpp")  # they are to notic
 
 BEST, PORTABLE = "with the best engine", "with the portable engine"
 
-# Who is to notice; what stands in one place of include/kovos, whatever the file is called, the constant in « »; then what
-# is wrong and the wrong constant. Constants that are needed while compiling are planted where they are used.
+# Who is to notice; what stands in one place of include/kovos, whatever the file is called, the constant in « »; then
+# what is wrong and the wrong constant. Constants that are needed while compiling are planted where they are used.
 PLACES = [
     # Padding and epsilons.
     (BEST, "return {«PadLen - classes», key.reshape",
@@ -81,7 +81,8 @@ PLACES = [
     (BEST, "t.region[first + row] ? «-100.0f» : 0.0f;",
      [("shifted windows are not masked", "0.0f"),
       ("shifted windows are masked by -10 for -100", "-10.0f")]),
-    (PORTABLE, "score = score * scale + (region && region[i] != region[j] ? «window_mask» : 0.0f);\n          if (score > top) {",
+    (PORTABLE, "score = score * scale + (region && region[i] != region[j] ? «window_mask» : 0.0f);\n"
+               "          if (score > top) {",
      [("shifted windows, portable: masked by -10 for -100", "-10.0f")]),
     (BEST, "t.causal ? «first + row + 1» : t.keys;\n      for (std::size_t j = 0; j < count; ++j) s[j] *= t.scale;",
      [("a word sees the next one", "(first + row + 2 < t.keys ? first + row + 2 : t.keys)")]),
@@ -174,17 +175,13 @@ def plant(include):
         faults += [(number, engine, sentence) for number, sentence, _ in numbered]
         headers[found[0]] = headers[found[0]].replace(anchor, before.replace("constexpr ", "") + choice + after)
         touched.add(found[0])
-    for path in touched:
-        path.write_text(headers[path], "utf-8")
+    # Texts that are included in the middle of others see the switch from the header all of them begin with.
+    for path in touched | {include / "core/config.hpp"}:
+        text = headers[path]
+        if path.suffix == ".hpp":
+            text = text.replace("#pragma once\n", '#pragma once\n#include "kovos/core/planted.hpp"\n', 1)
+        path.write_text(text, "utf-8")
     (include / "core/planted.hpp").write_text(HEADER, "utf-8")
-    # Texts that are included in the middle of others see it from the header all of them begin with.
-    config = include / "core/config.hpp"
-    config.write_text(config.read_text("utf-8").replace("#pragma once\n", '#pragma once\n#include "kovos/core/planted.hpp"\n',
-                                                        1), "utf-8")
-    for path in touched:
-        text = path.read_text("utf-8")
-        if path.suffix == ".hpp" and path != config:
-            path.write_text(text.replace("#pragma once\n", '#pragma once\n#include "kovos/core/planted.hpp"\n', 1), "utf-8")
     return faults
 
 
@@ -196,7 +193,8 @@ def build(tree):
     binary = tree / "build"
     subprocess.run(["cmake", "-S", tree, "-B", binary, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
                     "-DCMAKE_CXX_FLAGS_RELEASE=-O1", "-DCMAKE_CXX_FLAGS=-w", "-DKOVOS_WARNINGS_AS_ERRORS=OFF",
-                    "-DKOVOS_ENABLE_EXAMPLES=OFF", "-DKOVOS_ENABLE_BENCHMARKS=OFF"], check=True, stdout=subprocess.DEVNULL)
+                    "-DKOVOS_ENABLE_EXAMPLES=OFF", "-DKOVOS_ENABLE_BENCHMARKS=OFF"],
+                   check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["cmake", "--build", binary, "--target", "kovos_test_segmentation"], check=True,
                    stdout=subprocess.DEVNULL)
     return next(p for p in binary.rglob("kovos_test_segmentation") if p.is_file())
@@ -250,7 +248,7 @@ def main():
                 continue
             count += 1
             passed, complaint = run(program, number, engine)
-            print(f"{'UNNOTICED' if passed else 'noticed  '} {sentence}" + ("" if passed else f": {complaint}"), flush=True)
+            print(f"UNNOTICED {sentence}" if passed else f"noticed   {sentence}: {complaint}", flush=True)
             if passed:
                 unnoticed.append(sentence)
         print(f"{count - len(unnoticed)} of {count} faults were noticed")
