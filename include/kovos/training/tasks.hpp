@@ -78,7 +78,7 @@ class CatSegTask {
 
   std::optional<ParameterRule> rule(std::string const& name, ParameterRole role) const {
     return CatSegParameterRule{detail::fine_tuning_of(config_.fine_tuning), config_.clip_multiplier,
-                               config_.weight_decay}(name);
+                               config_.weight_decay}(name, role);
   }
 
   template <Recompute Policy>
