@@ -162,7 +162,7 @@ Json as_json(AdamWConfig const& c) {
           {"max_gradient_norm", c.max_gradient_norm}};
 }
 
-/// rule(name) -> std::optional<ParameterRule>; loss(tape) -> [1].
+/// rule(name, role) -> std::optional<ParameterRule>; loss(tape) -> [1].
 template <Recompute Policy, class Network, class Rule, class Loss>
 Json measure(Case task, Network& network, Rule const& rule, Loss const& loss, Plan const& plan) {
   Context<Exec> const context;  // a workspace of its own
