@@ -78,7 +78,7 @@ no_gpu() {
   return 1
 }
 
-units=(kernels cat_seg clip_training any_model)
+units=(kernels outputs cat_seg clip_training any_model)
 rm -f "$out"/*.cubin "$out"/*.o
 failed=0 running=0
 for unit in "${units[@]}" whole no_gpu; do

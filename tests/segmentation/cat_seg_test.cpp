@@ -105,6 +105,23 @@ TEST_CASE("every container gives the recorded probabilities, whole and sliding")
   }
 }
 
+TEST_CASE("scores on the grid are those that are resized to the picture's size and compared") {
+  auto const model = load();
+  auto const words = model.encode({"cat", "wall", "sky"});
+  for (auto const mode : {WindowMode::whole, WindowMode::sliding})
+    for (std::size_t const most : {0, 2}) {
+      SegmentOptions options;
+      options.window = mode;
+      options.most_classes = most;
+      options.keep_scores = true;
+      auto const result = model.segment(picture(), words, options);
+      auto const grid = model.grid_scores(picture(), words, options);
+      CHECK(grid.extent(0) == 3);
+      auto const resized = to_host(model.context(), resize_bilinear(model.context(), grid, 40, 52));
+      CHECK(std::equal(resized.data(), resized.data() + resized.size(), result.scores.data()));
+    }
+}
+
 TEST_CASE("labels, confidence, areas and scores belong together") {
   auto const model = load();
   auto const words = model.encode({"cat", "wall", "sky"});
