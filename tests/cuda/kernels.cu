@@ -116,9 +116,6 @@ void maps(Context<Device> const& context, On<4> const& x, On<4> const& y, On<3> 
   tokens_to_map(context, tokens, 2, 2);
   select_tokens(context, tokens, index);
   gather_rows(context, tokens, index);
-  reduce_groups(context, rows, std::array<std::int32_t, 1>{}, Reduction::maximum);
-  mask_owner(context, rows, row);
-  mask_extents(context, rows);
   columns_of(context, tokens, 0, 1);
   assign_columns(context, tokens, 0, tokens);
   permute(context, x, {0, 3, 1, 2});
