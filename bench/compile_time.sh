@@ -13,18 +13,21 @@ trap 'rm -rf "$scratch"' EXIT
 
 # The command CMake compiles examples/segment.cpp with, without its launcher and output.
 command=$(ninja -C "$build" -t commands examples/CMakeFiles/kovos_example_segment.dir/segment.cpp.o | tail -n 1)
-flags=$(sed -E 's/^[^ ]*ccache //; s/^[^ ]+ //; s/ -MD .*//; s/ -o .*//' <<<"$command")
+flags=$(sed -E 's/^[^ ]*ccache //; s/^[^ ]+ //; s/ -MD .*//; s/ -o .*//; s/\\"/"/g' <<<"$command")
 here=$PWD
 cd "$build"
 
-# name, tree, further options -> seconds of the processor, appended to $scratch/name
+# name, tree, further options -> "seconds of the processor, kilobytes", a line more in $scratch/name
 compile() {
   local name=$1 tree=$2
   shift 2
-  # shellcheck disable=SC2086
-  ( TIMEFORMAT=%U
-    time "$compiler" ${flags//$here\/include/$tree\/include} "$@" -c "$tree/examples/segment.cpp" -o "$scratch/$name.o" \
-      2>"$scratch/said" ) 2>>"$scratch/$name" || { tail -n 5 "$scratch/said"; return 1; }
+  # shellcheck disable=SC2206
+  local all=("$compiler" ${flags//$here\/include/$tree\/include} "$@" -c "$tree/examples/segment.cpp" -o "$scratch/$name.o")
+  if [ -x /usr/bin/time ]; then
+    /usr/bin/time -f '%U %M' -a -o "$scratch/$name" "${all[@]}" 2>"$scratch/said" || { tail -n 5 "$scratch/said"; return 1; }
+  else
+    { TIMEFORMAT='%U -'; time "${all[@]}" 2>"$scratch/said"; } 2>>"$scratch/$name" || { tail -n 5 "$scratch/said"; return 1; }
+  fi
 }
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
@@ -40,19 +43,13 @@ for compiler in ${KOVOS_COMPILERS:-g++ clang++ clang++-14}; do
       compile linked "$here" "$level" "${linked[@]}" || continue 2
     done
     for program in ${other:+other} headers linked; do
-      more=() tree=$here memory=- ratio=-
-      if [ $program = linked ]; then more=("${linked[@]}"); fi
-      if [ $program = other ]; then tree=$other; fi
-      if [ -x /usr/bin/time ]; then
-        # shellcheck disable=SC2086
-        memory=$(/usr/bin/time -f %M "$compiler" ${flags//$here\/include/$tree\/include} "$level" "${more[@]}" \
-          -c "$tree/examples/segment.cpp" -o "$scratch/$program.o" 2>&1 | tail -n 1 | awk '{printf "%.2f GB", $1 / 1e6}')
-      fi
+      memory=$(awk '$2 > most { most = $2 } END { if (most > 0) printf "%.2f GB", most / 1e6; else print "-" }' "$scratch/$program")
+      ratio=-
       if [ -n "$other" ]; then
         ratio=$(awk -v a="$(median "$scratch/$program")" -v b="$(median "$scratch/other")" 'BEGIN { printf "%.2f", a / b }')
       fi
       printf '| %s | `%s` | %s | %s | %s | %s | %s |\n' "$("$compiler" --version | head -n 1)" "$level" "$program" \
-        "$(tr '\n' ' ' <"$scratch/$program")" "$memory" "$(stat -c %s "$scratch/$program.o" | awk '{printf "%.1f MB", $1 / 1e6}')" "$ratio"
+        "$(cut -d' ' -f1 "$scratch/$program" | paste -sd' ')" "$memory" "$(stat -c %s "$scratch/$program.o" | awk '{printf "%.1f MB", $1 / 1e6}')" "$ratio"
     done
   done
 done
