@@ -31,7 +31,7 @@ LIBRARIES = {
     "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen.hpp"},
     "dnnl.hpp": {"kernels/engine/onednn.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},
-    "immintrin.h": {"kernels/engine/host.hpp", "kernels/engine/amx_available.hpp"},
+    "immintrin.h": {"kernels/engine/host_instruction_sets.hpp", "kernels/engine/amx_available.hpp"},
     "emmintrin.h": {"kernels/resize_u8.hpp"},
     "cpuid.h": {"kernels/engine/amx_available.hpp"},
     "nlohmann/": {"io", "text", "training", "clip/settings_beside.hpp", "distribution/partial_results.hpp"},

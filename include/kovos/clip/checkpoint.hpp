@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
@@ -157,63 +158,14 @@ inline Recognised recognise_below(NamedTensors const& file, std::string const& p
 }  // namespace detail
 
 /// Tells what a checkpoint holds from its keys, through wrappers such as `model.` and `clip.` in front of them.
-inline Recognised recognise(NamedTensors const& file) {
-  std::set<std::string> prefixes{""};
-  for (auto const& entry : file.tensors) {
-    auto const wrapper = detail::wrapper_of(entry.first);
-    if (!wrapper.empty()) prefixes.emplace(wrapper);
-  }
-  Recognised best;
-  for (auto const& prefix : prefixes) {  // the shortest of a chain comes first
-    auto found = detail::recognise_below(file, prefix);
-    if (found.maker == Maker::unknown) continue;
-    if (best.maker == Maker::unknown || (found.complete() && !best.complete())) best = std::move(found);
-    else if (found.complete() == best.complete()) best.other_prefix = prefix;
-  }
-  return best;
-}
+KOVOS_DOOR Recognised recognise(NamedTensors const& file);
 
 /// Tells the maker of a checkpoint from its keys.
 inline Maker recognise_maker(NamedTensors const& file) { return recognise(file).maker; }
 
 /// In words, what a file holds: "the image half of a Hugging Face CLIP, without a text encoder", "an FC-CLIP
 /// checkpoint", ...; empty if nothing of it is known.
-inline std::string describe_model(NamedTensors const& file) {
-  auto const found = recognise(file);
-  if (found.maker == Maker::cat_seg) return "a CAT-Seg checkpoint";
-  if (found.maker != Maker::unknown) {
-    std::string const name(name_of(found.maker));
-    std::string const article = found.maker == Maker::hugging_face_clip ? "a " : "an ";
-    if (found.complete()) return article + name + (found.maker == Maker::open_clip ? " model" : "");
-    return std::string(found.image ? "the image half of " : "the text half of ") + article + name +
-           (found.maker == Maker::open_clip ? " model" : "") +
-           (found.image ? ", without a text encoder" : ", without an image encoder");
-  }
-  struct Known {
-    std::string_view part;  // of a key, at its beginning or after a dot
-    std::string_view words;
-  };
-  static constexpr Known known[] = {
-      {"backbone.clip_model.", "an FC-CLIP checkpoint"},
-      {"visual.trunk.", "an open_clip model whose image encoder is one of timm"},
-      {"visual.layer1.0.conv1.weight", "a CLIP whose image encoder is a ResNet"},
-      {"visual.attnpool.", "a CLIP whose image encoder is a ResNet"},
-      {"visual.blocks.", "an EVA-CLIP model"},
-      {"vision_model.head.probe", "a SigLIP model"},
-      {"text_model.head.weight", "a SigLIP model"},
-      {"decode_head.", "an MMSegmentation model"},
-      {"sem_seg_head.", "a segmentation model of detectron2 other than CAT-Seg"},
-      {"visual.class_embedding",
-       "a CLIP below another prefix than Kovos drops (model., clip., clip_model., net., network.)"},
-      {"vision_model.embeddings.class_embedding",
-       "a CLIP below another prefix than Kovos drops (model., clip., clip_model., net., network.)"}};
-  for (auto const& [part, words] : known)
-    for (auto const& entry : file.tensors) {
-      auto const at = entry.first.find(part);
-      if (at != std::string::npos && (at == 0 || entry.first[at - 1] == '.')) return std::string(words);
-    }
-  return "";
-}
+KOVOS_DOOR std::string describe_model(NamedTensors const& file);
 
 namespace detail {
 
@@ -320,64 +272,7 @@ inline std::string from_hugging_face(std::string key) {
 /// The file's tensors under the names of our layers: OpenAI's CLIP names with attn.{q,k,v}_proj_weight apart and a
 /// joint in_proj_bias, below CAT-Seg's prefixes if it is a CAT-Seg checkpoint. Wrappers such as `model.` are dropped.
 /// Shares the bytes where it can. Throws CheckpointError if this is neither CAT-Seg nor a CLIP, or two of them.
-inline NamedTensors with_canonical_names(NamedTensors const& file) {
-  auto const found = recognise(file);
-  Maker const maker = found.maker;
-  if (maker == Maker::unknown) {
-    std::string some;
-    std::size_t shown = 0;
-    for (auto const& entry : file.tensors) {
-      if (shown++ == 4) break;
-      some += (some.empty() ? "'" : ", '") + entry.first + "'";
-    }
-    auto const words = describe_model(file);
-    fail<CheckpointError>(file.source, ": these are not CAT-Seg or CLIP vision-transformer weights",
-                          words.empty() ? "" : " but " + words, " (", file.tensors.size(), " tensors, such as ",
-                          some.empty() ? "none" : some, "); see docs/checkpoints.md for the files Kovos reads");
-  }
-  require<CheckpointError>(found.other_prefix.empty(), file.source, ": there are two models in this file, below '",
-                           found.prefix, "' and '", found.other_prefix,
-                           "'; save the one you want in a file of its own");
-  NamedTensors result = file;
-  result.tensors.clear();
-  std::map<std::string, TensorBytes> biases;  // Hugging Face keeps three
-  for (auto const& [key, stored] : file.tensors) {
-    std::string name = detail::starts_with(key, found.prefix) ? key.substr(found.prefix.size()) : key;
-    auto const tensor = detail::in_official_rank(name, stored);
-    if (found.bare) name = (found.image ? "vision_model." : "text_model.") + name;
-    if (maker == Maker::open_clip && detail::starts_with(name, "text.")) name = name.substr(5);
-    if (maker == Maker::hugging_face_clip) {
-      name = detail::from_hugging_face(name);
-      bool const bias =
-          name.ends_with(".q_proj.bias") || name.ends_with(".k_proj.bias") || name.ends_with(".v_proj.bias");
-      if (bias) {
-        biases.emplace(name, tensor);
-        continue;
-      }
-    }
-    if (detail::ends_with(name, ".attn.in_proj_weight") && tensor.shape.size() == 2 && tensor.shape[0] % 3 == 0) {
-      std::string const stem = name.substr(0, name.size() - std::string_view("in_proj_weight").size());
-      std::size_t const d = tensor.shape[0] / 3;
-      result.tensors[stem + "q_proj_weight"] = detail::rows_of(tensor, 0, d);
-      result.tensors[stem + "k_proj_weight"] = detail::rows_of(tensor, d, d);
-      result.tensors[stem + "v_proj_weight"] = detail::rows_of(tensor, 2 * d, d);
-      continue;
-    }
-    bool const flip = maker == Maker::hugging_face_clip && (name == "visual.proj" || name == "text_projection") &&
-                      tensor.shape.size() == 2;
-    result.tensors[name] = flip ? detail::transposed(tensor) : tensor;
-  }
-  for (auto const& [name, q] : biases) {
-    if (!name.ends_with(".q_proj.bias")) continue;
-    std::string const stem = name.substr(0, name.size() - std::string_view("q_proj.bias").size());
-    auto const k = biases.find(stem + "k_proj.bias");
-    auto const v = biases.find(stem + "v_proj.bias");
-    if (k == biases.end() || v == biases.end() || q.shape.size() != 1) continue;
-    TensorBytes const* const parts[] = {&q, &k->second, &v->second};
-    result.tensors[stem + "in_proj_bias"] = detail::concatenated(parts);
-  }
-  return result;
-}
+KOVOS_DOOR NamedTensors with_canonical_names(NamedTensors const& file);
 
 /// What happened to each key of a checkpoint.
 struct LoadReport {
@@ -512,5 +407,121 @@ LoadReport load_parameters_or_throw(Context<Exec> const& context, Module& networ
                            "; `kovos inspect` shows what the file holds.", report.to_string());
   return report;
 }
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR Recognised recognise(NamedTensors const& file) {
+  std::set<std::string> prefixes{""};
+  for (auto const& entry : file.tensors) {
+    auto const wrapper = detail::wrapper_of(entry.first);
+    if (!wrapper.empty()) prefixes.emplace(wrapper);
+  }
+  Recognised best;
+  for (auto const& prefix : prefixes) {  // the shortest of a chain comes first
+    auto found = detail::recognise_below(file, prefix);
+    if (found.maker == Maker::unknown) continue;
+    if (best.maker == Maker::unknown || (found.complete() && !best.complete())) best = std::move(found);
+    else if (found.complete() == best.complete()) best.other_prefix = prefix;
+  }
+  return best;
+}
+
+KOVOS_DOOR std::string describe_model(NamedTensors const& file) {
+  auto const found = recognise(file);
+  if (found.maker == Maker::cat_seg) return "a CAT-Seg checkpoint";
+  if (found.maker != Maker::unknown) {
+    std::string const name(name_of(found.maker));
+    std::string const article = found.maker == Maker::hugging_face_clip ? "a " : "an ";
+    if (found.complete()) return article + name + (found.maker == Maker::open_clip ? " model" : "");
+    return std::string(found.image ? "the image half of " : "the text half of ") + article + name +
+           (found.maker == Maker::open_clip ? " model" : "") +
+           (found.image ? ", without a text encoder" : ", without an image encoder");
+  }
+  struct Known {
+    std::string_view part;  // of a key, at its beginning or after a dot
+    std::string_view words;
+  };
+  static constexpr Known known[] = {
+      {"backbone.clip_model.", "an FC-CLIP checkpoint"},
+      {"visual.trunk.", "an open_clip model whose image encoder is one of timm"},
+      {"visual.layer1.0.conv1.weight", "a CLIP whose image encoder is a ResNet"},
+      {"visual.attnpool.", "a CLIP whose image encoder is a ResNet"},
+      {"visual.blocks.", "an EVA-CLIP model"},
+      {"vision_model.head.probe", "a SigLIP model"},
+      {"text_model.head.weight", "a SigLIP model"},
+      {"decode_head.", "an MMSegmentation model"},
+      {"sem_seg_head.", "a segmentation model of detectron2 other than CAT-Seg"},
+      {"visual.class_embedding",
+       "a CLIP below another prefix than Kovos drops (model., clip., clip_model., net., network.)"},
+      {"vision_model.embeddings.class_embedding",
+       "a CLIP below another prefix than Kovos drops (model., clip., clip_model., net., network.)"}};
+  for (auto const& [part, words] : known)
+    for (auto const& entry : file.tensors) {
+      auto const at = entry.first.find(part);
+      if (at != std::string::npos && (at == 0 || entry.first[at - 1] == '.')) return std::string(words);
+    }
+  return "";
+}
+
+KOVOS_DOOR NamedTensors with_canonical_names(NamedTensors const& file) {
+  auto const found = recognise(file);
+  Maker const maker = found.maker;
+  if (maker == Maker::unknown) {
+    std::string some;
+    std::size_t shown = 0;
+    for (auto const& entry : file.tensors) {
+      if (shown++ == 4) break;
+      some += (some.empty() ? "'" : ", '") + entry.first + "'";
+    }
+    auto const words = describe_model(file);
+    fail<CheckpointError>(file.source, ": these are not CAT-Seg or CLIP vision-transformer weights",
+                          words.empty() ? "" : " but " + words, " (", file.tensors.size(), " tensors, such as ",
+                          some.empty() ? "none" : some, "); see docs/checkpoints.md for the files Kovos reads");
+  }
+  require<CheckpointError>(found.other_prefix.empty(), file.source, ": there are two models in this file, below '",
+                           found.prefix, "' and '", found.other_prefix,
+                           "'; save the one you want in a file of its own");
+  NamedTensors result = file;
+  result.tensors.clear();
+  std::map<std::string, TensorBytes> biases;  // Hugging Face keeps three
+  for (auto const& [key, stored] : file.tensors) {
+    std::string name = detail::starts_with(key, found.prefix) ? key.substr(found.prefix.size()) : key;
+    auto const tensor = detail::in_official_rank(name, stored);
+    if (found.bare) name = (found.image ? "vision_model." : "text_model.") + name;
+    if (maker == Maker::open_clip && detail::starts_with(name, "text.")) name = name.substr(5);
+    if (maker == Maker::hugging_face_clip) {
+      name = detail::from_hugging_face(name);
+      bool const bias =
+          name.ends_with(".q_proj.bias") || name.ends_with(".k_proj.bias") || name.ends_with(".v_proj.bias");
+      if (bias) {
+        biases.emplace(name, tensor);
+        continue;
+      }
+    }
+    if (detail::ends_with(name, ".attn.in_proj_weight") && tensor.shape.size() == 2 && tensor.shape[0] % 3 == 0) {
+      std::string const stem = name.substr(0, name.size() - std::string_view("in_proj_weight").size());
+      std::size_t const d = tensor.shape[0] / 3;
+      result.tensors[stem + "q_proj_weight"] = detail::rows_of(tensor, 0, d);
+      result.tensors[stem + "k_proj_weight"] = detail::rows_of(tensor, d, d);
+      result.tensors[stem + "v_proj_weight"] = detail::rows_of(tensor, 2 * d, d);
+      continue;
+    }
+    bool const flip = maker == Maker::hugging_face_clip && (name == "visual.proj" || name == "text_projection") &&
+                      tensor.shape.size() == 2;
+    result.tensors[name] = flip ? detail::transposed(tensor) : tensor;
+  }
+  for (auto const& [name, q] : biases) {
+    if (!name.ends_with(".q_proj.bias")) continue;
+    std::string const stem = name.substr(0, name.size() - std::string_view("q_proj.bias").size());
+    auto const k = biases.find(stem + "k_proj.bias");
+    auto const v = biases.find(stem + "v_proj.bias");
+    if (k == biases.end() || v == biases.end() || q.shape.size() != 1) continue;
+    TensorBytes const* const parts[] = {&q, &k->second, &v->second};
+    result.tensors[stem + "in_proj_bias"] = detail::concatenated(parts);
+  }
+  return result;
+}
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

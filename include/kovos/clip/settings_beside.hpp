@@ -18,6 +18,7 @@
 #include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/settings.hpp"
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
@@ -356,9 +357,16 @@ class SettingsBeside {
 /// of their shapes, whose activation is assumed where nothing tells it. A file that describes another model is left
 /// aside with a warning. Throws CheckpointError if one describes this model with a number that Kovos computes
 /// otherwise.
-inline FoundSettings find_clip_settings(NamedTensors const& weights, ClipConfig const& config,
-                                        std::optional<Activation> chosen = {}) {
+KOVOS_DOOR FoundSettings find_clip_settings(NamedTensors const& weights, ClipConfig const& config,
+                                            std::optional<Activation> chosen = {});
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR FoundSettings find_clip_settings(NamedTensors const& weights, ClipConfig const& config,
+                                            std::optional<Activation> chosen) {
   return detail::SettingsBeside(weights, config, chosen).find();
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

@@ -125,7 +125,7 @@ class VisionTransformer {
   auto embed(C const& context, DynamicTensor<float, 4, Memory> const& pixels, Observer const& observe) const {
     require<ShapeError>(pixels.extent(1) == pixels.extent(2) && pixels.extent(1) % config.patch_size == 0,
                         "[VisionTransformer] the input must be square with a side divisible by the patch size ",
-                        config.patch_size, ", got ", pixels.extents().to_string());
+                        config.patch_size, ", got ", pixels.extents());
     auto const patches = conv1(context, pixels);  // [N, S, S, width]
     observe("clip.patch_embed", patches);
     auto const x = ln_pre(context, add_positions(context, patches, observe));

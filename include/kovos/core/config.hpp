@@ -19,3 +19,34 @@
 /// AMX has no 32-bit mode, and a process must ask its kernel for the tiles; we know how on Linux.
 #define KOVOS_HOST_ENGINE_AMX 1
 #endif
+
+#if defined(__GNUC__)
+#define KOVOS_OUT_OF_LINE [[gnu::noinline]]
+/// Where something fails is never where time is spent: small code, out of the way.
+#define KOVOS_COLD [[gnu::cold, gnu::noinline]]
+#define KOVOS_AT_CALLER [[gnu::always_inline]]
+#else
+#define KOVOS_OUT_OF_LINE
+#define KOVOS_COLD
+#define KOVOS_AT_CALLER
+#endif
+
+// What every program compiles for itself may be compiled once instead, in two optional libraries.
+// kovos::instruction_sets has the text of the host engine and defines KOVOS_INSTRUCTION_SETS; kovos::instances has the
+// presets of CAT-Seg and the doors to files too, and defines KOVOS_INSTANCES.
+#if defined(KOVOS_INSTANCES) && !defined(KOVOS_ENABLE_EIGEN) && !defined(KOVOS_ENABLE_ONEDNN)
+/// The presets in the library know no other engines: who brings one compiles models of his own.
+#define KOVOS_LINKS_MODELS 1
+#endif
+
+#if defined(KOVOS_INSTANCES) && !defined(KOVOS_BUILDS_DOORS)
+#define KOVOS_DOOR  // a function that is linked
+#else
+/// A header that reads or writes files ends with the definitions of its doors.
+#define KOVOS_DEFINES_DOORS 1
+#ifdef KOVOS_BUILDS_DOORS
+#define KOVOS_DOOR
+#else
+#define KOVOS_DOOR inline
+#endif
+#endif

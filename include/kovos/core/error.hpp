@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "kovos/core/config.hpp"
+
 namespace kovos {
 
 /// Base of everything Kovos throws. what() says what was wrong, where, what was expected and got, and what to do.
@@ -89,6 +91,15 @@ class SentencePart {
   SentencePart(T number) : kind_(Kind::real) {
     value_.real = static_cast<double>(number);
   }
+  /// What can say itself, such as extents, is asked on failure only.
+  template <class T>
+  requires requires(T const& object) {
+    { object.to_string() } -> std::same_as<std::string>;
+  }
+  SentencePart(T const& object)
+      : kind_(Kind::object), say_([](void const* self) { return static_cast<T const*>(self)->to_string(); }) {
+    value_.object = &object;
+  }
 
   /// Adds it as an output stream would write it.
   void append_to(std::string& sentence) const {
@@ -110,30 +121,26 @@ class SentencePart {
         sentence.append(digits.data(),
                         static_cast<std::size_t>(std::snprintf(digits.data(), digits.size(), "%g", value_.real)));
         break;
+      case Kind::object:
+        sentence += say_(value_.object);
+        break;
     }
   }
 
  private:
-  enum class Kind { text, letter, natural, integer, real };
+  enum class Kind { text, letter, natural, integer, real, object };
   Kind kind_;
   std::size_t length_ = 0;
+  std::string (*say_)(void const*) = nullptr;
   union {
     char const* text;
     char letter;
     unsigned long long natural;
     long long integer;
     double real;
+    void const* object;
   } value_;
 };
-
-#if defined(__GNUC__)
-// Where something fails is never where time is spent: small code, out of the way.
-#define KOVOS_COLD [[gnu::cold, gnu::noinline]]
-#define KOVOS_AT_CALLER [[gnu::always_inline]]
-#else
-#define KOVOS_COLD
-#define KOVOS_AT_CALLER
-#endif
 
 KOVOS_COLD inline std::string sentence(SentencePart const* parts, std::size_t count) {
   std::string text;
@@ -154,7 +161,7 @@ std::string concatenate(Parts const&... parts) {
 
 }  // namespace detail
 
-/// Throws E with the concatenation of the parts: texts, characters and numbers.
+/// Throws E with the concatenation of the parts: texts, characters, numbers, and what has to_string().
 template <class E, class... Parts>
 KOVOS_AT_CALLER [[noreturn]] inline void fail(Parts const&... parts) {
   detail::SentencePart const list[] = {detail::SentencePart(parts)...};

@@ -12,6 +12,15 @@ namespace kovos {
 /// Marks an extent that is only known at run time.
 inline constexpr std::size_t dynamic_extent = static_cast<std::size_t>(-1);
 
+namespace detail {
+/// "[2, 3]".
+KOVOS_COLD inline std::string extents_text(std::size_t const* sizes, std::size_t rank) {
+  std::string text = "[";
+  for (std::size_t i = 0; i != rank; ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
+  return text + "]";
+}
+}  // namespace detail
+
 /// The shape of a tensor: each extent is a compile-time number or dynamic_extent.
 template <std::size_t... E>
 class Extents {
@@ -53,11 +62,7 @@ class Extents {
   }
 
   /// "[2, 3, 4]" for messages.
-  std::string to_string() const {
-    std::string text = "[";
-    for (std::size_t i = 0; i != rank(); ++i) text += (i ? ", " : "") + std::to_string(sizes_[i]);
-    return text + "]";
-  }
+  std::string to_string() const { return detail::extents_text(sizes_, rank()); }
 
  private:
   std::size_t sizes_[sizeof...(E) + 1];

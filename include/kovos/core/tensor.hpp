@@ -24,6 +24,15 @@ template <class T>
 struct AddPointers<T, 0> {
   using type = T;
 };
+
+// Functions of their own, so that what is called everywhere stays small.
+KOVOS_COLD [[noreturn]] inline void refuse_reshape(SentencePart from, std::size_t got, SentencePart to,
+                                                   std::size_t expected) {
+  fail<ShapeError>("[reshape] ", from, " has ", got, " elements, ", to, " has ", expected);
+}
+KOVOS_COLD [[noreturn]] inline void refuse_slice(std::size_t first, std::size_t count, std::size_t extent) {
+  fail<ShapeError>("[slice] ", count, " elements from ", first, " on leave the leading extent ", extent);
+}
 }  // namespace detail
 
 /// A non-owning, contiguous, row-major array: a pointer and its extents. Trivially copyable into device code.
@@ -126,16 +135,14 @@ class Tensor : public TensorView<T, Shape, Memory> {
   /// The same elements under other extents. Throws ShapeError if the number of elements differs.
   template <class Other>
   Tensor<T, Other, Memory> reshape(Other extents) const {
-    require<ShapeError>(extents.size() == this->size(), "[reshape] ", this->extents().to_string(), " has ",
-                        this->size(), " elements, ", extents.to_string(), " has ", extents.size());
+    if (extents.size() != this->size()) detail::refuse_reshape(this->extents(), this->size(), extents, extents.size());
     return {this->data_, extents, owner_};
   }
 
   /// Elements [first, first + count) of the leading axis; shares memory.
   auto slice(std::size_t first, std::size_t count) const {
     static_assert(Shape::rank() > 0, "kovos::Tensor::slice: a tensor of rank 0 has no leading axis");
-    require<ShapeError>(first <= this->extent(0) && count <= this->extent(0) - first, "[slice] ", count,
-                        " elements from ", first, " on leave the leading extent ", this->extent(0));
+    if (first > this->extent(0) || count > this->extent(0) - first) detail::refuse_slice(first, count, this->extent(0));
     std::size_t const stride = this->extent(0) == 0 ? 0 : this->size() / this->extent(0);
     using Result = dynamic_extents<Shape::rank()>;
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -186,8 +193,8 @@ Tensor<T, Extents<E...>> from_span(T* data, Extents<E...> extents) {
 /// The same for a span. Throws ShapeError if it has another number of elements than the extents.
 template <class T, std::size_t N, std::size_t... E>
 Tensor<T, Extents<E...>> from_span(std::span<T, N> data, Extents<E...> extents) {
-  require<ShapeError>(data.size() == extents.size(), "[from_span] the span has ", data.size(), " elements, ",
-                      extents.to_string(), " has ", extents.size());
+  require<ShapeError>(data.size() == extents.size(), "[from_span] the span has ", data.size(), " elements, ", extents,
+                      " has ", extents.size());
   return {data.data(), extents, nullptr};
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/image.hpp"
 #include "kovos/core/label_map.hpp"
@@ -173,8 +174,13 @@ inline CropWindow draw_window(std::size_t height, std::size_t width, RandomResiz
 /// A training sample of exactly crop x crop pixels, in the order of CAT-Seg's mapper: short side resized, random crop,
 /// colours, flip, padding. The same random state gives the same bytes on every machine. Throws DataError for a sample
 /// without pixels or whose labels have another size, ConfigError for a value out of its range.
-inline SegmentationSample augment(SegmentationSample const& sample, AugmentationConfig const& config,
-                                  std::mt19937_64& random) {
+KOVOS_DOOR SegmentationSample augment(SegmentationSample const& sample, AugmentationConfig const& config,
+                                      std::mt19937_64& random);
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR SegmentationSample augment(SegmentationSample const& sample, AugmentationConfig const& config,
+                                      std::mt19937_64& random) {
   check_augmentation(config);
   std::size_t const height = sample.image.height, width = sample.image.width;
   require<DataError>(height > 0 && width > 0 && sample.image.pixels.size() == height * width * 3, "the picture ",
@@ -201,5 +207,7 @@ inline SegmentationSample augment(SegmentationSample const& sample, Augmentation
   if (detail::draw_chance(random, config.flip_probability)) flip_sample(result);
   return pad_sample(std::move(result), config.crop, config.crop, config.padding);
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 #include "kovos/data/scenes/captions.hpp"
@@ -81,36 +82,7 @@ inline std::string scene_word(std::size_t class_index, std::uint64_t seed) {
 /// at least 1 % of the picture. The same seed and options give the same scene always and everywhere. Needs no file and
 /// about a millisecond. Throws ConfigError for a side below 32 or above 4096, for more than 4 objects, or for a wanted
 /// class that is no object of the vocabulary.
-inline Scene render_scene(std::uint64_t seed, SceneOptions const& options = {}) {
-  require<ConfigError>(options.side >= 32 && options.side <= 4096, "a scene's side is ", options.side,
-                       " pixels, expected 32 to 4096");
-  require<ConfigError>(options.most_objects <= 4, "a scene was asked for up to ", options.most_objects,
-                       " objects, expected at most 4");
-  if (options.wanted_class) {
-    std::size_t const wanted = *options.wanted_class;
-    require<ConfigError>(wanted < detail::scene_stuff_class(0), "an object of class ", wanted,
-                         " was wanted in a scene, expected 0 to ", detail::scene_stuff_class(0) - 1);
-    require<ConfigError>(detail::scene_class_allowed(wanted, options.vocabulary), "a ", scene_classes()[wanted].name,
-                         " was wanted in a scene of seen classes, which it is not");
-  }
-  std::size_t const side = options.side;
-  auto layout = detail::sample_layout(seed, options.vocabulary, options.most_objects, options.wanted_class);
-  for (;;) {
-    detail::ScenePainter const painter(layout, side);
-    auto objects = detail::visible_objects(layout, painter, side);
-    auto const lost = std::find_if(objects.begin(), objects.end(), [&](SceneObject const& object) {
-      return object.visible_pixels * 100 < side * side;
-    });
-    if (lost != objects.end()) {
-      layout.objects.erase(layout.objects.begin() + (lost - objects.begin()));
-      continue;
-    }
-    Scene scene{painter.develop(), painter.labels(), std::move(objects), {}, {}};
-    for (auto const& look : layout.stuff) scene.stuff.push_back(detail::scene_stuff_class(look.stuff));
-    scene.caption = scene_caption(scene, seed ^ 0x9E3779B97F4A7C15u);
-    return scene;
-  }
-}
+KOVOS_DOOR Scene render_scene(std::uint64_t seed, SceneOptions const& options = {});
 
 /// A range of seeds with a purpose. Ranges do not meet, so what one learns from is never what one is measured on.
 struct SceneSplit {
@@ -147,5 +119,40 @@ inline Scene split_scene(SceneSplit const& split, std::uint64_t index, std::size
 inline Scene benchmark_scene(std::uint64_t index, std::size_t side = default_scene_side) {
   return split_scene(benchmark_scenes, index, side);
 }
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR Scene render_scene(std::uint64_t seed, SceneOptions const& options) {
+  require<ConfigError>(options.side >= 32 && options.side <= 4096, "a scene's side is ", options.side,
+                       " pixels, expected 32 to 4096");
+  require<ConfigError>(options.most_objects <= 4, "a scene was asked for up to ", options.most_objects,
+                       " objects, expected at most 4");
+  if (options.wanted_class) {
+    std::size_t const wanted = *options.wanted_class;
+    require<ConfigError>(wanted < detail::scene_stuff_class(0), "an object of class ", wanted,
+                         " was wanted in a scene, expected 0 to ", detail::scene_stuff_class(0) - 1);
+    require<ConfigError>(detail::scene_class_allowed(wanted, options.vocabulary), "a ", scene_classes()[wanted].name,
+                         " was wanted in a scene of seen classes, which it is not");
+  }
+  std::size_t const side = options.side;
+  auto layout = detail::sample_layout(seed, options.vocabulary, options.most_objects, options.wanted_class);
+  for (;;) {
+    detail::ScenePainter const painter(layout, side);
+    auto objects = detail::visible_objects(layout, painter, side);
+    auto const lost = std::find_if(objects.begin(), objects.end(), [&](SceneObject const& object) {
+      return object.visible_pixels * 100 < side * side;
+    });
+    if (lost != objects.end()) {
+      layout.objects.erase(layout.objects.begin() + (lost - objects.begin()));
+      continue;
+    }
+    Scene scene{painter.develop(), painter.labels(), std::move(objects), {}, {}};
+    for (auto const& look : layout.stuff) scene.stuff.push_back(detail::scene_stuff_class(look.stuff));
+    scene.caption = scene_caption(scene, seed ^ 0x9E3779B97F4A7C15u);
+    return scene;
+  }
+}
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

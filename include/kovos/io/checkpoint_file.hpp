@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 #include "kovos/io/distributed_checkpoint.hpp"
@@ -133,12 +134,8 @@ inline NamedTensors read_container(std::filesystem::path const& path, std::strin
 
 /// Reads the bytes of a checkpoint whose kind is recognised from its content, and drops `module.` and `_orig_mod.` from
 /// the names. Throws CheckpointError.
-inline NamedTensors parse_checkpoint(std::span<std::byte const> content, std::string const& source_name,
-                                     std::shared_ptr<void const> owner) {
-  auto tensors = detail::parse_container(content, source_name, std::move(owner));
-  drop_wrapper_prefixes(tensors);
-  return tensors;
-}
+KOVOS_DOOR NamedTensors parse_checkpoint(std::span<std::byte const> content, std::string const& source_name,
+                                         std::shared_ptr<void const> owner);
 
 /// Reads a checkpoint of any kind we know, recognised from its content and not from its name: safetensors, the index of
 /// several files (safetensors or torch.save), torch.save's zip archive, its older form, TorchScript, a folder of
@@ -146,7 +143,18 @@ inline NamedTensors parse_checkpoint(std::span<std::byte const> content, std::st
 /// (drop_wrapper_prefixes). "FILE#ENTRY" reads an entry of a PyTorch file other than `model` or `state_dict`, such as
 /// averaged weights under `model_ema`. Throws FileError for a missing or unreadable file, CheckpointError if it has no
 /// usable weights.
-inline NamedTensors read_checkpoint(std::filesystem::path const& path) {
+KOVOS_DOOR NamedTensors read_checkpoint(std::filesystem::path const& path);
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR NamedTensors parse_checkpoint(std::span<std::byte const> content, std::string const& source_name,
+                                         std::shared_ptr<void const> owner) {
+  auto tensors = detail::parse_container(content, source_name, std::move(owner));
+  drop_wrapper_prefixes(tensors);
+  return tensors;
+}
+
+KOVOS_DOOR NamedTensors read_checkpoint(std::filesystem::path const& path) {
   auto const [file, entry] = detail::split_entry(path);
   auto tensors = detail::read_container(file, entry);
   if (!entry.empty()) {
@@ -156,5 +164,7 @@ inline NamedTensors read_checkpoint(std::filesystem::path const& path) {
   drop_wrapper_prefixes(tensors);
   return tensors;
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

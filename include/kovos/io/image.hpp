@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/image.hpp"
 #include "kovos/core/label_map.hpp"
@@ -31,7 +32,40 @@ namespace kovos {
 /// RGB as Pillow and detectron2 do: orientation applied, grey replicated, alpha dropped, palettes applied, CMYK as
 /// Adobe writes it, 16 bits as the options say. Throws ImageError naming the source, and the format where it is one
 /// that is not read; there is never a partial picture.
-inline Image decode_image(std::span<std::byte const> bytes, std::string_view source_name, ImageOptions options = {}) {
+KOVOS_DOOR Image decode_image(std::span<std::byte const> bytes, std::string_view source_name,
+                              ImageOptions options = {});
+
+/// Reads and decodes a picture. Throws FileError or ImageError.
+KOVOS_DOOR Image read_image(std::filesystem::path const& path, ImageOptions options = {});
+
+/// The orientation (1 to 8, as EXIF counts) by which decode_image turns this PNG, JPEG or TIFF; 1 if it says nothing.
+/// Labels in PNGs are never turned, and 2, 3 and 4 (mirrored, turned by 180 degrees) leave the size as it is, so that
+/// nothing else tells that picture and label do not lie on each other. Reads the headers only; never throws for bad
+/// content.
+KOVOS_DOOR int image_orientation(std::span<std::byte const> bytes);
+
+/// Writes an 8-bit RGB PNG, to a temporary name first. Throws FileError or ImageError.
+KOVOS_DOOR void write_png(std::filesystem::path const& path, Image const& image);
+
+/// Writes class indices as a grey PNG of 8 or 16 bits; LabelMap::unknown becomes 255 or 65535.
+/// Throws ImageError if a label does not fit, FileError if the file cannot be written.
+KOVOS_DOOR void write_png_labels(std::filesystem::path const& path, LabelMap const& labels, int bits);
+
+/// Label values as class indices: 65535, and 255 where the file has 8 bits or at most 255 classes are listed, become
+/// LabelMap::unknown.
+inline LabelMap as_class_indices(LabelFile file, std::size_t class_count = LabelMap::unknown) {
+  if (file.bits == 8 || class_count <= 255)
+    for (auto& value : file.values)
+      if (value == 255) value = LabelMap::unknown;
+  return {file.height, file.width, std::move(file.values)};
+}
+
+/// Reads a label PNG (or TIFF) of class indices: read_label_file and as_class_indices. Throws FileError or ImageError.
+KOVOS_DOOR LabelMap read_png_labels(std::filesystem::path const& path, std::size_t class_count = LabelMap::unknown);
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR Image decode_image(std::span<std::byte const> bytes, std::string_view source_name, ImageOptions options) {
   std::string const name(source_name);
   require<ImageError>(!bytes.empty(), name, ": the picture is empty (0 bytes)");
   switch (detail::picture_format(bytes)) {
@@ -57,17 +91,12 @@ inline Image decode_image(std::span<std::byte const> bytes, std::string_view sou
   fail<ImageError>(name, ": not a picture this library reads but ", foreign.name, "; ", foreign.advice);
 }
 
-/// Reads and decodes a picture. Throws FileError or ImageError.
-inline Image read_image(std::filesystem::path const& path, ImageOptions options = {}) {
+KOVOS_DOOR Image read_image(std::filesystem::path const& path, ImageOptions options) {
   auto const bytes = read_file(path);
   return decode_image(bytes, path.string(), options);
 }
 
-/// The orientation (1 to 8, as EXIF counts) by which decode_image turns this PNG, JPEG or TIFF; 1 if it says nothing.
-/// Labels in PNGs are never turned, and 2, 3 and 4 (mirrored, turned by 180 degrees) leave the size as it is, so that
-/// nothing else tells that picture and label do not lie on each other. Reads the headers only; never throws for bad
-/// content.
-inline int image_orientation(std::span<std::byte const> bytes) {
+KOVOS_DOOR int image_orientation(std::span<std::byte const> bytes) {
   switch (detail::picture_format(bytes)) {
     case detail::PictureFormat::png:
       return detail::png_orientation(bytes);
@@ -80,14 +109,11 @@ inline int image_orientation(std::span<std::byte const> bytes) {
   }
 }
 
-/// Writes an 8-bit RGB PNG, to a temporary name first. Throws FileError or ImageError.
-inline void write_png(std::filesystem::path const& path, Image const& image) {
+KOVOS_DOOR void write_png(std::filesystem::path const& path, Image const& image) {
   detail::write_png_file(path, image.height, image.width, 8, PNG_COLOR_TYPE_RGB, image.pixels);
 }
 
-/// Writes class indices as a grey PNG of 8 or 16 bits; LabelMap::unknown becomes 255 or 65535.
-/// Throws ImageError if a label does not fit, FileError if the file cannot be written.
-inline void write_png_labels(std::filesystem::path const& path, LabelMap const& labels, int bits) {
+KOVOS_DOOR void write_png_labels(std::filesystem::path const& path, LabelMap const& labels, int bits) {
   require<ImageError>(bits == 8 || bits == 16, path.string(), ": label files have 8 or 16 bits, not ", bits);
   std::vector<std::uint8_t> rows;
   rows.reserve(labels.labels.size() * static_cast<std::size_t>(bits / 8));
@@ -104,18 +130,10 @@ inline void write_png_labels(std::filesystem::path const& path, LabelMap const& 
   detail::write_png_file(path, labels.height, labels.width, bits, PNG_COLOR_TYPE_GRAY, rows);
 }
 
-/// Label values as class indices: 65535, and 255 where the file has 8 bits or at most 255 classes are listed, become
-/// LabelMap::unknown.
-inline LabelMap as_class_indices(LabelFile file, std::size_t class_count = LabelMap::unknown) {
-  if (file.bits == 8 || class_count <= 255)
-    for (auto& value : file.values)
-      if (value == 255) value = LabelMap::unknown;
-  return {file.height, file.width, std::move(file.values)};
-}
-
-/// Reads a label PNG (or TIFF) of class indices: read_label_file and as_class_indices. Throws FileError or ImageError.
-inline LabelMap read_png_labels(std::filesystem::path const& path, std::size_t class_count = LabelMap::unknown) {
+KOVOS_DOOR LabelMap read_png_labels(std::filesystem::path const& path, std::size_t class_count) {
   return as_class_indices(read_label_file(path), class_count);
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
@@ -353,8 +354,39 @@ NamedTensors read_shards(std::filesystem::path const& index_path, ReadShard cons
 /// longer than 100 MB or than the file, bad JSON, missing fields, wrong sizes, holes, overlaps, trailing bytes) and for
 /// repeated names. Tensors of a type that Kovos cannot hold (complex, 4 and 6 bits) go to `left_out`. Format:
 /// https://github.com/huggingface/safetensors.
-inline NamedTensors parse_safetensors(std::span<std::byte const> content, std::string const& source_name,
-                                      std::shared_ptr<void const> owner) {
+KOVOS_DOOR NamedTensors parse_safetensors(std::span<std::byte const> content, std::string const& source_name,
+                                          std::shared_ptr<void const> owner);
+
+/// Maps a safetensors file; nothing but the header is read until a tensor is used. Throws FileError, CheckpointError.
+KOVOS_DOOR NamedTensors read_safetensors(std::filesystem::path const& path);
+
+/// Reads a checkpoint in several safetensors files through its `*.safetensors.index.json`. The files must lie beside
+/// the index under plain names. Throws FileError, CheckpointError.
+inline NamedTensors read_sharded_safetensors(std::filesystem::path const& index_path) {
+  return detail::read_shards(index_path, read_safetensors);
+}
+
+/// How a safetensors file is written. The defaults are what the reference library does.
+struct SafetensorsWriting {
+  std::size_t alignment = 8;  // the data begins at a multiple of this
+  bool durable = false;       // see write_file_atomically
+};
+
+/// Writes a safetensors file atomically, byte for byte as the reference library does: entries by falling type, then by
+/// name, and a header padded to a multiple of 8. Throws CheckpointError if a tensor's bytes do not match its shape or a
+/// name is not UTF-8 or reserved, FileError if the file cannot be written.
+KOVOS_DOOR void write_safetensors(std::filesystem::path const& path, std::map<std::string, TensorBytes> const& tensors,
+                                  std::map<std::string, std::string> const& metadata = {},
+                                  SafetensorsWriting const& writing = {});
+
+/// Writes all tensors and the metadata of a checkpoint, as above.
+KOVOS_DOOR void write_safetensors(std::filesystem::path const& path, NamedTensors const& checkpoint,
+                                  SafetensorsWriting const& writing = {});
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR NamedTensors parse_safetensors(std::span<std::byte const> content, std::string const& source_name,
+                                          std::shared_ptr<void const> owner) {
   std::string const where = detail::in_quotes(source_name);
   require<CheckpointError>(content.size() >= 8, where, " is ", content.size(),
                            " bytes long, too short for a safetensors file: is it an unfinished download?");
@@ -425,32 +457,16 @@ inline NamedTensors parse_safetensors(std::span<std::byte const> content, std::s
   return result;
 }
 
-/// Maps a safetensors file; nothing but the header is read until a tensor is used. Throws FileError, CheckpointError.
-inline NamedTensors read_safetensors(std::filesystem::path const& path) {
+KOVOS_DOOR NamedTensors read_safetensors(std::filesystem::path const& path) {
   auto const file = MappedFile::open(path);
   auto result = parse_safetensors(file->bytes(), path.string(), file);
   result.stamp = file->stamp();
   return result;
 }
 
-/// Reads a checkpoint in several safetensors files through its `*.safetensors.index.json`. The files must lie beside
-/// the index under plain names. Throws FileError, CheckpointError.
-inline NamedTensors read_sharded_safetensors(std::filesystem::path const& index_path) {
-  return detail::read_shards(index_path, read_safetensors);
-}
-
-/// How a safetensors file is written. The defaults are what the reference library does.
-struct SafetensorsWriting {
-  std::size_t alignment = 8;  // the data begins at a multiple of this
-  bool durable = false;       // see write_file_atomically
-};
-
-/// Writes a safetensors file atomically, byte for byte as the reference library does: entries by falling type, then by
-/// name, and a header padded to a multiple of 8. Throws CheckpointError if a tensor's bytes do not match its shape or a
-/// name is not UTF-8 or reserved, FileError if the file cannot be written.
-inline void write_safetensors(std::filesystem::path const& path, std::map<std::string, TensorBytes> const& tensors,
-                              std::map<std::string, std::string> const& metadata = {},
-                              SafetensorsWriting const& writing = {}) {
+KOVOS_DOOR void write_safetensors(std::filesystem::path const& path, std::map<std::string, TensorBytes> const& tensors,
+                                  std::map<std::string, std::string> const& metadata,
+                                  SafetensorsWriting const& writing) {
   std::vector<std::pair<std::string const*, TensorBytes const*>> entries;
   for (auto const& [name, tensor] : tensors) {
     require<CheckpointError>(name != "__metadata__", "a tensor cannot be named '__metadata__' in a safetensors file");
@@ -499,10 +515,11 @@ inline void write_safetensors(std::filesystem::path const& path, std::map<std::s
   write_file_atomically(path, write, writing.durable);
 }
 
-/// Writes all tensors and the metadata of a checkpoint, as above.
-inline void write_safetensors(std::filesystem::path const& path, NamedTensors const& checkpoint,
-                              SafetensorsWriting const& writing = {}) {
+KOVOS_DOOR void write_safetensors(std::filesystem::path const& path, NamedTensors const& checkpoint,
+                                  SafetensorsWriting const& writing) {
   write_safetensors(path, checkpoint.tensors, checkpoint.metadata, writing);
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

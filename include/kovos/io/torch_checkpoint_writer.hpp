@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
@@ -177,7 +178,15 @@ class TorchPickler {
 /// the same dictionary gives the same bytes. Throws CheckpointError if a tensor's bytes do not match its shape, its
 /// dtype is u16, u32, u64 or an 8-bit float, a text is not UTF-8, or a key is there twice; FileError if the file cannot
 /// be written.
-inline void write_torch_checkpoint(std::filesystem::path const& path, TorchDictionary const& dictionary) {
+KOVOS_DOOR void write_torch_checkpoint(std::filesystem::path const& path, TorchDictionary const& dictionary);
+
+/// Writes {"model": {name: tensor, ...}}, which is what CAT-Seg's authors and detectron2 load; `metadata` has no place
+/// in such a file and is left out. Throws as above.
+KOVOS_DOOR void write_torch_checkpoint(std::filesystem::path const& path, NamedTensors const& checkpoint);
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR void write_torch_checkpoint(std::filesystem::path const& path, TorchDictionary const& dictionary) {
   std::string const where = "cannot write " + detail::shown(path);
   detail::TorchPickler pickle(where);
   pickle.write(dictionary);
@@ -190,10 +199,10 @@ inline void write_torch_checkpoint(std::filesystem::path const& path, TorchDicti
   write_file_atomically(path, [&](std::ostream& stream) { detail::write_zip(stream, records, detail::shown(path)); });
 }
 
-/// Writes {"model": {name: tensor, ...}}, which is what CAT-Seg's authors and detectron2 load; `metadata` has no place
-/// in such a file and is left out. Throws as above.
-inline void write_torch_checkpoint(std::filesystem::path const& path, NamedTensors const& checkpoint) {
+KOVOS_DOOR void write_torch_checkpoint(std::filesystem::path const& path, NamedTensors const& checkpoint) {
   write_torch_checkpoint(path, TorchDictionary{{"model", torch_dictionary(checkpoint)}});
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

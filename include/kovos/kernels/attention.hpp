@@ -105,8 +105,7 @@ auto run_attention(char const* where, Context<Exec> const& context,
   check_heads(where, width, heads);
   require_extent(where, "k.extent(0)", k.extent(0), batch);
   require_extent(where, "k.extent(2)", k.extent(2), width);
-  require<ShapeError>(k.extents() == v.extents(), "[", where, "] k is ", k.extents().to_string(), ", v is ",
-                      v.extents().to_string());
+  require<ShapeError>(k.extents() == v.extents(), "[", where, "] k is ", k.extents(), ", v is ", v.extents());
   require<ShapeError>(!causal || queries == keys, "[", where, "] causal attention needs as many keys as queries, got ",
                       keys, " and ", queries);
   require<ShapeError>(keys > 0 || queries == 0, "[", where, "] there are no keys");
@@ -185,8 +184,8 @@ auto window_attention(Context<Exec> const& context, DynamicTensor<float, 4, type
   std::size_t const n = q.extent(0), height = q.extent(1), width = q.extent(2), depth = q.extent(3);
   detail::check_heads("window_attention", depth, heads);
   detail::check_window("window_attention", height, width, window, shift);
-  require<ShapeError>(q.extents() == k.extents() && q.extents() == v.extents(), "[window_attention] q is ",
-                      q.extents().to_string(), ", k is ", k.extents().to_string(), ", v is ", v.extents().to_string());
+  require<ShapeError>(q.extents() == k.extents() && q.extents() == v.extents(), "[window_attention] q is ", q.extents(),
+                      ", k is ", k.extents(), ", v is ", v.extents());
   std::size_t const head_dim = depth / heads;
   std::size_t const columns = width / window;
   std::size_t const windows = height / window * columns;

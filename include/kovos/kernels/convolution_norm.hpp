@@ -41,8 +41,7 @@ void check_scaling(char const* where, Context<Exec> const& context, ScaledMap<ty
   if (map.scaling.empty()) return;
   require<ConfigError>(uses_host_engine(context), "[", where, "] only the host engine makes and reads scaled maps");
   require<ShapeError>(map.scaling.extents() == dynamic_extents<3>(map.x.extent(0), 2, map.x.extent(3)), "[", where,
-                      "] the scaling is ", map.scaling.extents().to_string(), ", the map ",
-                      map.x.extents().to_string());
+                      "] the scaling is ", map.scaling.extents(), ", the map ", map.x.extents());
 }
 
 #ifdef KOVOS_HOST_ENGINE

@@ -83,8 +83,8 @@ void blend_windows_with_global(Context<Exec> const& context,
                                DynamicTensor<float, 4, typename Exec::memory_space> const& y, std::size_t window,
                                std::size_t stride) {
   std::size_t const h = x.extent(1), w = x.extent(2), c = x.extent(3);
-  require<ShapeError>(x.extents() == y.extents(), "[blend_windows_with_global] x is ", x.extents().to_string(),
-                      ", y is ", y.extents().to_string());
+  require<ShapeError>(x.extents() == y.extents(), "[blend_windows_with_global] x is ", x.extents(), ", y is ",
+                      y.extents());
   require<ShapeError>(stride > 0 && window <= h && window <= w, "[blend_windows_with_global] windows of ", window,
                       " pixels every ", stride, " do not fit ", h, " x ", w);
   auto* const to = x.data();

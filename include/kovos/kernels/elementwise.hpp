@@ -35,8 +35,7 @@ void fill(Context<Exec> const& context, X const& x, typename X::value_type value
 /// x = y, copied into x's memory unless it is y's. Throws ShapeError if the extents differ.
 template <class Exec, class X, class Y>
 void assign(Context<Exec> const& context, X const& x, Y const& y) {
-  require<ShapeError>(x.extents() == y.extents(), "[assign] ", y.extents().to_string(), " does not fit into ",
-                      x.extents().to_string());
+  require<ShapeError>(x.extents() == y.extents(), "[assign] ", y.extents(), " does not fit into ", x.extents());
   auto* const to = x.data();
   auto const* const from = y.data();
   if (to == from) return;
@@ -70,7 +69,7 @@ void add_in_place(Context<Exec> const& context, Tensor<float, Shape, typename Ex
   if (x.size() == 0) return;
   std::size_t const period = y.size();
   require<ShapeError>(period > 0 && x.size() % period == 0, "[add_in_place] ", period,
-                      " elements do not repeat evenly in ", x.extents().to_string());
+                      " elements do not repeat evenly in ", x.extents());
   auto* const to = x.data();
   auto const* const from = y.data();
   if constexpr (is_host_execution<Exec>) {

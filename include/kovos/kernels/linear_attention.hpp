@@ -34,8 +34,8 @@ DynamicTensor<float, 3, typename Exec::memory_space> linear_attention(
     RepeatedKey<typename Exec::memory_space> const& padding = {}) {
   std::size_t const length = q.extent(0), positions = q.extent(1), width = q.extent(2);
   detail::check_heads("linear_attention", width, heads);
-  require<ShapeError>(q.extents() == k.extents() && q.extents() == v.extents(), "[linear_attention] q is ",
-                      q.extents().to_string(), ", k is ", k.extents().to_string(), ", v is ", v.extents().to_string());
+  require<ShapeError>(q.extents() == k.extents() && q.extents() == v.extents(), "[linear_attention] q is ", q.extents(),
+                      ", k is ", k.extents(), ", v is ", v.extents());
   if (padding.count > 0) {
     require_extent("linear_attention", "padding.key", padding.key.size(), width);
     require_extent("linear_attention", "padding.value", padding.value.size(), width);
@@ -137,7 +137,7 @@ DynamicTensor<float, 3, typename Exec::memory_space> leading_axis_attention(
   std::size_t const length = q.extent(0), positions = q.extent(1), width = q.extent(2);
   detail::check_heads("leading_axis_attention", width, heads);
   require<ShapeError>(q.extents() == k.extents() && q.extents() == v.extents(), "[leading_axis_attention] q is ",
-                      q.extents().to_string(), ", k is ", k.extents().to_string(), ", v is ", v.extents().to_string());
+                      q.extents(), ", k is ", k.extents(), ", v is ", v.extents());
   if (padding.count > 0) {
     require_extent("leading_axis_attention", "padding.key", padding.key.size(), width);
     require_extent("leading_axis_attention", "padding.value", padding.value.size(), width);

@@ -145,7 +145,7 @@ DynamicTensor<float, 4, typename Exec::memory_space> upsample_convolve(
   std::size_t const out_c = composed.extent(1);
   require_extent("upsample_conv2d", "the last extent of x", c, composed.extent(2));
   require<ShapeError>(composed.extent(0) == 4 && composed.extent(3) == 2 && composed.extent(4) == 2,
-                      "[upsample_conv2d] the weight is ", composed.extents().to_string(),
+                      "[upsample_conv2d] the weight is ", composed.extents(),
                       ", expected [4, O, C, 2, 2] from compose_upsampling");
   if (!shared.empty()) {
     require_extent("upsample_conv2d", "shared.extent(0)", shared.extent(0), 1);

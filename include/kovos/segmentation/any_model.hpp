@@ -72,27 +72,7 @@ class AnyModel {
   /// Reads a checkpoint and picks the preset its shapes fit. Throws FileError, CheckpointError or TextError.
   static AnyModel load(std::filesystem::path const& weights,
                        std::optional<std::filesystem::path> const& vocabulary = {},
-                       Precision precision = Precision::fp32, Context<Exec> context = {}) {
-    auto const read = read_checkpoint(weights);
-    auto const file = with_canonical_names(read);
-    auto const found = recognise(file);
-    require<CheckpointError>(found.maker == Maker::cat_seg, weights.string(), ": this is ", describe_model(read),
-                             " without CAT-Seg's head, which cannot segment; ",
-                             found.complete() ? "`kovos classify` uses it, or " : "", "give a CAT-Seg checkpoint");
-    auto const shape = cat_seg_shape(file);
-    std::optional<AnyModel> model;
-    visit_cat_seg_preset(shape, [&]<CatSegConfig Config>() {
-      auto words = find_vocabulary(file, weights, vocabulary);
-      if (precision == Precision::bf16)
-        model = AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words),
-                                                                  context.with_precision(MatmulPrecision::bf16)));
-      else model = AnyModel(CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
-    });
-    if (model) return std::move(*model);
-    fail<CheckpointError>(weights.string(), ": no preset has this geometry (", shape.clip.to_string(), "; head ",
-                          shape.hidden_dim, " wide, ", shape.num_layers, " layers, ", shape.num_templates,
-                          " templates); instantiate kovos::CatSeg with a configuration of your own for it");
-  }
+                       Precision precision = Precision::fp32, Context<Exec> context = {});
 
   std::string_view preset() const { return model_->preset(); }
   CatSegConfig const& config() const { return model_->config(); }
@@ -150,5 +130,35 @@ class AnyModel {
 
   std::shared_ptr<Interface const> model_;
 };
+
+template <class Exec>
+AnyModel<Exec> AnyModel<Exec>::load(std::filesystem::path const& weights,
+                                    std::optional<std::filesystem::path> const& vocabulary, Precision precision,
+                                    Context<Exec> context) {
+  auto const read = read_checkpoint(weights);
+  auto const file = with_canonical_names(read);
+  auto const found = recognise(file);
+  require<CheckpointError>(found.maker == Maker::cat_seg, weights.string(), ": this is ", describe_model(read),
+                           " without CAT-Seg's head, which cannot segment; ",
+                           found.complete() ? "`kovos classify` uses it, or " : "", "give a CAT-Seg checkpoint");
+  auto const shape = cat_seg_shape(file);
+  std::optional<AnyModel> model;
+  visit_cat_seg_preset(shape, [&]<CatSegConfig Config>() {
+    auto words = find_vocabulary(file, weights, vocabulary);
+    if (precision == Precision::bf16)
+      model = AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words),
+                                                                context.with_precision(MatmulPrecision::bf16)));
+    else model = AnyModel(CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
+  });
+  if (model) return std::move(*model);
+  fail<CheckpointError>(weights.string(), ": no preset has this geometry (", shape.clip.to_string(), "; head ",
+                        shape.hidden_dim, " wide, ", shape.num_layers, " layers, ", shape.num_templates,
+                        " templates); instantiate kovos::CatSeg with a configuration of your own for it");
+}
+
+#ifdef KOVOS_LINKS_MODELS
+extern template AnyModel<> AnyModel<>::load(std::filesystem::path const&, std::optional<std::filesystem::path> const&,
+                                            Precision, Context<>);
+#endif
 
 }  // namespace kovos

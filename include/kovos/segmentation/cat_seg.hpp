@@ -3,6 +3,8 @@
 
 #include <Kokkos_Core.hpp>
 
+#include "kovos/core/config.hpp"
+#include "kovos/core/scalar.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/segmentation/segmenter.hpp"
@@ -19,5 +21,18 @@ namespace kovos {
 /// or bf16), Exec the Kokkos execution space. What it can do stands at Segmenter.
 template <CatSegConfig Config, class T = float, class Exec = Kokkos::DefaultExecutionSpace>
 using CatSeg = Segmenter<CatSegNetwork<Config, T, typename Exec::memory_space>, Exec>;
+
+#ifdef KOVOS_LINKS_MODELS
+extern template class Segmenter<CatSeg<cat_seg_vit_b16, float>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_vit_b16, bf16>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_vit_l14_336, float>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_vit_l14_336, bf16>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_scenes, float>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_scenes, bf16>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_scenes_144, float>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_scenes_144, bf16>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_tiny, float>::Network>;
+extern template class Segmenter<CatSeg<cat_seg_tiny, bf16>::Network>;
+#endif
 
 }  // namespace kovos

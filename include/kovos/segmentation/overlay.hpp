@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/image.hpp"
 #include "kovos/core/label_map.hpp"
@@ -148,8 +149,17 @@ inline Image legend_panel(LabelMap const& labels, std::vector<std::string> const
 
 /// The classes' colours over the picture, their borders drawn dark, and a legend below it.
 /// Throws ShapeError if the label map has another size than the picture.
-inline Image render_overlay(Image const& picture, LabelMap const& labels, std::vector<std::string> const& names,
-                            OverlayOptions const& options = {}) {
+KOVOS_DOOR Image render_overlay(Image const& picture, LabelMap const& labels, std::vector<std::string> const& names,
+                                OverlayOptions const& options = {});
+
+/// render_overlay as a PNG. Throws ShapeError, FileError or ImageError.
+KOVOS_DOOR void write_overlay(std::filesystem::path const& path, Image const& picture, LabelMap const& labels,
+                              std::vector<std::string> const& names, OverlayOptions const& options = {});
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR Image render_overlay(Image const& picture, LabelMap const& labels, std::vector<std::string> const& names,
+                                OverlayOptions const& options) {
   require<ShapeError>(picture.height == labels.height && picture.width == labels.width && picture.height > 0 &&
                           picture.width > 0 && labels.labels.size() == labels.height * labels.width,
                       "[render_overlay] the picture is ", picture.height, " x ", picture.width, ", the label map ",
@@ -176,10 +186,11 @@ inline Image render_overlay(Image const& picture, LabelMap const& labels, std::v
   return result;
 }
 
-/// render_overlay as a PNG. Throws ShapeError, FileError or ImageError.
-inline void write_overlay(std::filesystem::path const& path, Image const& picture, LabelMap const& labels,
-                          std::vector<std::string> const& names, OverlayOptions const& options = {}) {
+KOVOS_DOOR void write_overlay(std::filesystem::path const& path, Image const& picture, LabelMap const& labels,
+                              std::vector<std::string> const& names, OverlayOptions const& options) {
   write_png(path, render_overlay(picture, labels, names, options));
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

@@ -91,24 +91,11 @@ class Segmenter {
   /// the list of keys that do not fit) or TextError.
   static Segmenter load(std::filesystem::path const& weights,
                         std::optional<std::filesystem::path> const& vocabulary = {}, Context<Exec> context = {},
-                        EmbeddingCache cache = {}) {
-    auto const file = canonical_names(read_checkpoint(weights));
-    return from_tensors(file, find_vocabulary(file, weights, vocabulary), std::move(context), std::move(cache));
-  }
+                        EmbeddingCache cache = {});
 
   /// The same from tensors in memory, under their canonical names.
   static Segmenter from_tensors(NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context = {},
-                                EmbeddingCache cache = {}) {
-    Network network;
-    std::shared_ptr<PackedFile> packed;
-    if constexpr (is_host_execution<Exec>)
-      packed = std::make_shared<PackedFile>(cache.folder(), tensors, engine_name(context), std::string(Net::storage));
-    load_parameters_or_throw(context, network, packed ? packed->ready(tensors) : tensors, Net::preset);
-    Segmenter model(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context), std::move(cache));
-    if constexpr (is_host_execution<Exec>) packed->restore(model.context_, model.network_, tensors);
-    model.packed_ = std::move(packed);
-    return model;
-  }
+                                EmbeddingCache cache = {});
 
   Network const& network() const { return network_; }
   Tokenizer const& tokenizer() const { return tokenizer_; }
@@ -123,16 +110,7 @@ class Segmenter {
   /// Throws TextError for an empty list, a word that is not UTF-8, or one longer than the context; ConfigError if the
   /// number of templates is not the model's.
   Words encode(ClassList const& classes,
-               PromptTemplates const& templates = prompt_templates(Net::default_templates)) const {
-    require<ConfigError>(Net::num_templates == 0 || templates.size() == Net::num_templates, "[", Net::name,
-                         "] the model was made for ", Net::num_templates, " prompt template",
-                         Net::num_templates == 1 ? "" : "s", ", got ", templates.size(),
-                         "; choose another template set");
-    auto words = encode_words(context_, network_.text_encoder(), tokenizer_, classes, templates, cache_,
-                              text_fingerprint(), Net::rows);
-    if constexpr (requires { network_.void_row(); }) return with_void_row(context_, words, network_.void_row());
-    else return words;
-  }
+               PromptTemplates const& templates = prompt_templates(Net::default_templates)) const;
   /// Each name is one class and one word.
   Words encode(std::vector<std::string> const& names) const { return encode(class_list(names)); }
   Words encode(std::initializer_list<char const*> names) const {
@@ -143,15 +121,7 @@ class Segmenter {
   /// it and reads little else. Call it after a picture: before the first one nothing is packed. About as large as the
   /// weights at this precision; writes nothing if nothing is new, if there is no folder, or if the model was not loaded
   /// from a file. Whether it wrote; throws nothing.
-  bool save_packed() const {
-    if constexpr (is_host_execution<Exec>) {
-      if (packed_) {
-        (void)text_fingerprint();
-        return packed_->save(context_, network_);
-      }
-    }
-    return false;
-  }
+  bool save_packed() const;
 
   /// What the network says of a picture, for a decoder of your choice (segmentation/decode/): class maps or a MaskSet.
   /// Throws TextError if there are no words, ShapeError for an empty picture, ConfigError for an impossible option.
@@ -163,43 +133,13 @@ class Segmenter {
   }
 
   /// Labels every pixel of a picture with one of the words. Throws as output().
-  Segmentation segment(Image const& picture, Words const& words, SegmentOptions const& options = {}) const {
-    Segmentation result;
-    StageTimes* const times = options.time_stages ? &result.times : nullptr;
-    auto const said = output(picture, words, options, times);
-    {
-      Stage stage(context_, "labels", times);
-      auto chosen = choose_labels(context_, class_maps(said, picture.height, picture.width), picture.height,
-                                  picture.width, options.keep_scores ? words.names.size() : 0);
-      result.names = words.names;
-      result.labels = std::move(chosen.labels);
-      result.confidence = std::move(chosen.confidence);
-      result.scores = std::move(chosen.scores);
-    }
-    finish(result, options);
-    return result;
-  }
+  Segmentation segment(Image const& picture, Words const& words, SegmentOptions const& options = {}) const;
 
   /// What segment() resizes to the picture's size and compares: the score of every word on the network's own grid, 0
   /// for words without a map. -> [T, h, w, 1]. Throws as output().
   DynamicTensor<float, 4, memory_space> grid_scores(Image const& picture, Words const& words,
                                                     SegmentOptions const& options = {},
-                                                    StageTimes* times = nullptr) const {
-    auto const said = output(picture, words, options, times);
-    Stage stage(context_, "labels", times);
-    auto const& maps = class_maps(said);
-    auto const& classes = maps.classes();
-    auto const [height, width] = maps.size();
-    auto const scores = context_.template tensor<float>(words.names.size(), height, width, std::size_t{1});
-    if (classes.size() < words.names.size()) fill(context_, scores, 0.0f);
-    std::size_t const tile = 16;
-    for (std::size_t first = 0; first < classes.size(); first += tile) {
-      std::size_t const count = std::min(tile, classes.size() - first);
-      auto const part = maps.tile(context_, first, count);
-      for (std::size_t t = 0; t < count; ++t) assign(context_, scores.slice(classes[first + t], 1), part.slice(t, 1));
-    }
-    return scores;
-  }
+                                                    StageTimes* times = nullptr) const;
 
  private:
   static NamedTensors canonical_names(NamedTensors const& file) {
@@ -233,5 +173,94 @@ class Segmenter {
   EmbeddingCache cache_;
   std::shared_ptr<PackedFile> packed_;  // of models from load() only
 };
+
+// Not in the class, where they would be inline: what is inline is instantiated even where it is linked.
+
+template <class Net, class Exec>
+requires segmenter_network<Net, Exec> Segmenter<Net, Exec> Segmenter<Net, Exec>::load(
+    std::filesystem::path const& weights, std::optional<std::filesystem::path> const& vocabulary, Context<Exec> context,
+    EmbeddingCache cache) {
+  auto const file = canonical_names(read_checkpoint(weights));
+  return from_tensors(file, find_vocabulary(file, weights, vocabulary), std::move(context), std::move(cache));
+}
+
+template <class Net, class Exec>
+requires segmenter_network<Net, Exec> Segmenter<Net, Exec> Segmenter<Net, Exec>::from_tensors(
+    NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context, EmbeddingCache cache) {
+  Network network;
+  std::shared_ptr<PackedFile> packed;
+  if constexpr (is_host_execution<Exec>)
+    packed = std::make_shared<PackedFile>(cache.folder(), tensors, engine_name(context), std::string(Net::storage));
+  load_parameters_or_throw(context, network, packed ? packed->ready(tensors) : tensors, Net::preset);
+  Segmenter model(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context), std::move(cache));
+  if constexpr (is_host_execution<Exec>) packed->restore(model.context_, model.network_, tensors);
+  model.packed_ = std::move(packed);
+  return model;
+}
+
+template <class Net, class Exec>
+requires segmenter_network<Net, Exec>
+auto Segmenter<Net, Exec>::encode(ClassList const& classes, PromptTemplates const& templates) const -> Words {
+  require<ConfigError>(Net::num_templates == 0 || templates.size() == Net::num_templates, "[", Net::name,
+                       "] the model was made for ", Net::num_templates, " prompt template",
+                       Net::num_templates == 1 ? "" : "s", ", got ", templates.size(), "; choose another template set");
+  auto words = encode_words(context_, network_.text_encoder(), tokenizer_, classes, templates, cache_,
+                            text_fingerprint(), Net::rows);
+  if constexpr (requires { network_.void_row(); }) return with_void_row(context_, words, network_.void_row());
+  else return words;
+}
+
+template <class Net, class Exec>
+requires segmenter_network<Net, Exec>
+bool Segmenter<Net, Exec>::save_packed() const {
+  if constexpr (is_host_execution<Exec>) {
+    if (packed_) {
+      (void)text_fingerprint();
+      return packed_->save(context_, network_);
+    }
+  }
+  return false;
+}
+
+template <class Net, class Exec>
+requires segmenter_network<Net, Exec> Segmentation Segmenter<Net, Exec>::segment(Image const& picture,
+                                                                                 Words const& words,
+                                                                                 SegmentOptions const& options)
+const {
+  Segmentation result;
+  StageTimes* const times = options.time_stages ? &result.times : nullptr;
+  auto const said = output(picture, words, options, times);
+  {
+    Stage stage(context_, "labels", times);
+    auto chosen = choose_labels(context_, class_maps(said, picture.height, picture.width), picture.height,
+                                picture.width, options.keep_scores ? words.names.size() : 0);
+    result.names = words.names;
+    result.labels = std::move(chosen.labels);
+    result.confidence = std::move(chosen.confidence);
+    result.scores = std::move(chosen.scores);
+  }
+  finish(result, options);
+  return result;
+}
+
+template <class Net, class Exec>
+requires segmenter_network<Net, Exec>
+auto Segmenter<Net, Exec>::grid_scores(Image const& picture, Words const& words, SegmentOptions const& options,
+                                       StageTimes* times) const -> DynamicTensor<float, 4, memory_space> {
+  auto const said = output(picture, words, options, times);
+  Stage stage(context_, "labels", times);
+  auto const& maps = class_maps(said);
+  auto const& classes = maps.classes();
+  auto const [height, width] = maps.size();
+  auto const scores = context_.template tensor<float>(words.names.size(), height, width, std::size_t{1});
+  if (classes.size() < words.names.size()) fill(context_, scores, 0.0f);
+  std::size_t const tile = 16;
+  for (std::size_t first = 0; first < classes.size(); first += tile) {
+    std::size_t const count = std::min(tile, classes.size() - first);
+    auto const part = maps.tile(context_, first, count);
+    for (std::size_t t = 0; t < count; ++t) assign(context_, scores.slice(classes[first + t], 1), part.slice(t, 1));
+  }
+  return scores;
+}
 
 }  // namespace kovos

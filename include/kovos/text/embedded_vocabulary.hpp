@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
@@ -42,8 +43,13 @@ inline std::optional<std::string> embedded_merges(NamedTensors const& file) {
 
 /// The vocabulary of a checkpoint that was read from `weights`: `given`, else the one the checkpoint carries, else as
 /// find_vocabulary(weights) finds it. Throws FileError or TextError.
-inline Vocabulary find_vocabulary(NamedTensors const& file, std::filesystem::path const& weights,
-                                  std::optional<std::filesystem::path> const& given = {}) {
+KOVOS_DOOR Vocabulary find_vocabulary(NamedTensors const& file, std::filesystem::path const& weights,
+                                      std::optional<std::filesystem::path> const& given = {});
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR Vocabulary find_vocabulary(NamedTensors const& file, std::filesystem::path const& weights,
+                                      std::optional<std::filesystem::path> const& given) {
   if (!given) {
     if (auto const merges = embedded_merges(file)) {
       return Vocabulary(*merges, weights.string() + ": " + std::string(embedded_merges_key));
@@ -51,5 +57,7 @@ inline Vocabulary find_vocabulary(NamedTensors const& file, std::filesystem::pat
   }
   return find_vocabulary(weights, given);
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

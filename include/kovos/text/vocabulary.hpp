@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
@@ -327,8 +328,13 @@ inline std::optional<std::filesystem::path> vocabulary_in(std::filesystem::path 
 /// The vocabulary of a model: `given` (a file, or a folder to look in), else beside the weights (or in them, if
 /// `weights` is a folder), else in $KOVOS_HOME.
 /// Throws FileError or TextError; if there is none, it says where it was looked for and where to get it.
-inline Vocabulary find_vocabulary(std::filesystem::path const& weights,
-                                  std::optional<std::filesystem::path> const& given = {}) {
+KOVOS_DOOR Vocabulary find_vocabulary(std::filesystem::path const& weights,
+                                      std::optional<std::filesystem::path> const& given = {});
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR Vocabulary find_vocabulary(std::filesystem::path const& weights,
+                                      std::optional<std::filesystem::path> const& given) {
   namespace fs = std::filesystem;
   std::error_code error;
   std::vector<fs::path> folders;
@@ -350,5 +356,7 @@ inline Vocabulary find_vocabulary(std::filesystem::path const& weights,
                   ": put bpe_simple_vocab_16e6.txt.gz (folder clip of github.com/openai/CLIP), or the merges.txt or "
                   "tokenizer.json of a Hugging Face CLIP model, there or name the file with --vocabulary");
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
@@ -204,7 +205,23 @@ inline ClassList benchmark_class_list(Benchmark const& benchmark) {
 
 /// Each name is one class and one word. Throws TextError for an empty list, an empty name, one that is not UTF-8, or
 /// one that is there twice.
-inline ClassList class_list(std::vector<std::string> const& names) {
+KOVOS_DOOR ClassList class_list(std::vector<std::string> const& names);
+
+/// Reads a class list file of at most 16 MB: a JSON array of names, or text with a class per line where '#' begins a
+/// comment line. In both
+/// - "person, individual, someone" is looked for as "person": of a name with commas the authors use the first synonym;
+/// - "c07 = person, child" is called c07 and looked for as both words.
+/// Text whose lines are "7:person,child" is FC-CLIP's prompt file: all synonyms are words, invalid_class_id is no
+/// class. Throws FileError, or TextError naming the file and the line or entry.
+KOVOS_DOOR ClassList read_classes(std::filesystem::path const& path);
+
+/// Classes as a person names them: the name of a benchmark ("ade150"), a file as in read_classes, or words with commas
+/// between them ("sky, grass, house"). What exists as a file is one. Throws FileError or TextError.
+KOVOS_DOOR ClassList parse_classes(std::string_view words);
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR ClassList class_list(std::vector<std::string> const& names) {
   detail::ClassListBuilder builder("the list of classes");
   for (std::size_t i = 0; i < names.size(); ++i) {
     std::string const name(detail::trimmed(names[i]));
@@ -213,13 +230,7 @@ inline ClassList class_list(std::vector<std::string> const& names) {
   return builder.finish();
 }
 
-/// Reads a class list file of at most 16 MB: a JSON array of names, or text with a class per line where '#' begins a
-/// comment line. In both
-/// - "person, individual, someone" is looked for as "person": of a name with commas the authors use the first synonym;
-/// - "c07 = person, child" is called c07 and looked for as both words.
-/// Text whose lines are "7:person,child" is FC-CLIP's prompt file: all synonyms are words, invalid_class_id is no
-/// class. Throws FileError, or TextError naming the file and the line or entry.
-inline ClassList read_classes(std::filesystem::path const& path) {
+KOVOS_DOOR ClassList read_classes(std::filesystem::path const& path) {
   std::string const text = detail::read_text(path);
   std::string const source = detail::shown(path);
   auto const content = detail::trimmed(text);
@@ -227,9 +238,7 @@ inline ClassList read_classes(std::filesystem::path const& path) {
   return json ? detail::parse_class_json(text, source) : detail::parse_class_lines(text, source);
 }
 
-/// Classes as a person names them: the name of a benchmark ("ade150"), a file as in read_classes, or words with commas
-/// between them ("sky, grass, house"). What exists as a file is one. Throws FileError or TextError.
-inline ClassList parse_classes(std::string_view words) {
+KOVOS_DOOR ClassList parse_classes(std::string_view words) {
   namespace fs = std::filesystem;
   if (auto const* const benchmark = find_benchmark(words)) return benchmark_class_list(*benchmark);
   std::error_code error;
@@ -244,5 +253,7 @@ inline ClassList parse_classes(std::string_view words) {
   }
   return detail::parse_comma_list(words);
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

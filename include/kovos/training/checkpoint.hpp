@@ -50,7 +50,7 @@ std::map<std::string, TensorBytes> model_tensors(Context<Exec> const& context, N
   std::map<std::string, TensorBytes> tensors;
   auto add = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
     if (parameter.empty()) return;
-    auto const values = to_host(context, copy_of(context, parameter));
+    auto const values = to_host(context, copy_of(context, parameter.reshape(dynamic_extents<1>{parameter.size()})));
     tensors[name] = detail::as_bytes({values.data(), values.data() + values.size()}, {E...});
   };
   for_each_parameter(network, add);

@@ -12,6 +12,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 #include "kovos/io/file.hpp"
@@ -128,7 +129,13 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace detail
 
-inline void TrainingConfig::set(std::string const& key, nlohmann::json const& value, std::string const& source) {
+/// Reads a run's JSON file: one object of settings; those that are absent keep their defaults. Throws FileError or
+/// ConfigError.
+KOVOS_DOOR TrainingConfig read_training_config(std::filesystem::path const& path);
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR void TrainingConfig::set(std::string const& key, nlohmann::json const& value, std::string const& source) {
   bool found = false;
   std::string nearest;
   std::size_t distance = static_cast<std::size_t>(-1);
@@ -150,7 +157,7 @@ inline void TrainingConfig::set(std::string const& key, nlohmann::json const& va
                        detail::in_quotes(nearest), "?");
 }
 
-inline void TrainingConfig::check(std::string const& source) const {
+KOVOS_DOOR void TrainingConfig::check(std::string const& source) const {
   auto const one_of = [&](char const* key, std::string const& value, std::initializer_list<char const*> choices) {
     std::string list;
     for (auto const* choice : choices) {
@@ -196,9 +203,7 @@ inline void TrainingConfig::check(std::string const& source) const {
                        detail::in_quotes(class_template));
 }
 
-/// Reads a run's JSON file: one object of settings; those that are absent keep their defaults. Throws FileError or
-/// ConfigError.
-inline TrainingConfig read_training_config(std::filesystem::path const& path) {
+KOVOS_DOOR TrainingConfig read_training_config(std::filesystem::path const& path) {
   auto const bytes = read_file(path, std::size_t{1} << 20);
   auto const* const text = reinterpret_cast<char const*>(bytes.data());
   nlohmann::json json;
@@ -215,5 +220,7 @@ inline TrainingConfig read_training_config(std::filesystem::path const& path) {
   config.check(path.string());
   return config;
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/image.hpp"
 #include "kovos/segmentation/legend_font.hpp"
@@ -322,7 +323,11 @@ inline void draw_curve_panel(Image& image, std::size_t top, std::size_t left, Cu
 /// Training curves as a picture, two panels beside each other per row: title, legend, axes with numbers, anti-aliased
 /// lines. Points that are not finite, beyond 1e100, or not positive on a logarithmic axis leave a gap. Throws
 /// ConfigError for panels that are too small or too large, ShapeError if a curve's x and y differ in length.
-inline Image draw_curves(std::span<CurvePanel const> panels, CurveOptions const& options = {}) {
+KOVOS_DOOR Image draw_curves(std::span<CurvePanel const> panels, CurveOptions const& options = {});
+
+#ifdef KOVOS_DEFINES_DOORS
+
+KOVOS_DOOR Image draw_curves(std::span<CurvePanel const> panels, CurveOptions const& options) {
   require<ConfigError>(options.panel_height >= 120 && options.panel_width >= 160 && options.panel_height <= 8192 &&
                            options.panel_width <= 8192,
                        "a panel of curves of ", options.panel_width, " x ", options.panel_height,
@@ -338,5 +343,7 @@ inline Image draw_curves(std::span<CurvePanel const> panels, CurveOptions const&
   }
   return image;
 }
+
+#endif  // KOVOS_DEFINES_DOORS
 
 }  // namespace kovos

@@ -89,6 +89,21 @@ inline Start start_of(ParameterRole role, std::size_t size, std::size_t first, s
   return constant(0);
 }
 
+/// size values of a parameter.
+template <class T>
+Tensor<T const, dynamic_extents<1>> drawn(Start const& start, std::size_t size, std::uint64_t seed,
+                                          std::string_view name) {
+  Tensor<T, dynamic_extents<1>> const values(dynamic_extents<1>{size});
+  NamedRandom random(seed, name);
+  for (std::size_t i = 0; i < size; ++i) {
+    double const value = start.kind == Start::Kind::constant ? start.value
+                         : start.kind == Start::Kind::normal ? start.value * random.normal()
+                                                             : start.value * (2 * random.uniform() - 1);
+    values.data()[i] = T(static_cast<float>(value));
+  }
+  return {values.data(), values.extents(), values.owner()};
+}
+
 }  // namespace detail
 
 /// Gives values to all parameters that have none: OpenAI's initialisation for CLIP (Radford et al. 2021, released
@@ -109,16 +124,8 @@ void initialize(Context<Exec> const& context, Network& network, std::uint64_t se
     if (role == ParameterRole::weight) fan_in = size / first;
     if (!parameter.empty()) return;
     auto const start = detail::start_of(role, size, first, last, fan_in);
-    Tensor<T, Extents<E...>> host{Extents<E...>{}};
-    detail::NamedRandom random(seed, name);
-    for (std::size_t i = 0; i < size; ++i) {
-      double const value = start.kind == detail::Start::Kind::constant ? start.value
-                           : start.kind == detail::Start::Kind::normal ? start.value * random.normal()
-                                                                       : start.value * (2 * random.uniform() - 1);
-      host.data()[i] = T(static_cast<float>(value));
-    }
-    Tensor<T const, Extents<E...>> const values(host.data(), host.extents(), host.owner());
-    parameter = to_device(context, values);
+    auto const values = to_device(context, detail::drawn<T>(start, size, seed, name));
+    parameter = {values.data(), Extents<E...>{}, values.owner()};
   });
 }
 

@@ -67,7 +67,7 @@ class TrainedParameters {
       if (next == list_.size() || list_[next].name != name) return;
       auto const& entry = list_[next++];
       Flat const slot = values_.slice(entry.offset, entry.size);
-      assign(context_, slot, copy_of(context_, parameter).reshape(dynamic_extents<1>{entry.size}));
+      assign(context_, slot, copy_of(context_, parameter.reshape(dynamic_extents<1>{entry.size})));
       if constexpr (std::is_same_v<T, float>) {
         parameter.train_in({slot.data(), Extents<E...>{}, values_.owner()});
       } else {

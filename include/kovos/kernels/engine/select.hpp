@@ -32,6 +32,12 @@ HostHalfKernels const* half_kernels(Context<Exec> const& context) {
 }
 #endif
 
+/// f(arguments...) as a call: what stands in several loops is compiled once, and no task is as short as a call.
+template <class F, class... Arguments>
+KOVOS_OUT_OF_LINE void out_of_line(F const& f, Arguments const&... arguments) {
+  f(arguments...);
+}
+
 /// Calls f(task, worker) for each task in [0, tasks), worker < workers(context, tasks). Each worker has one task for
 /// sure, so that its memory is there the next time; the others go to whoever is free.
 template <class Exec, class F>
@@ -39,14 +45,14 @@ void for_each_task(Context<Exec> const& context, char const* label, std::size_t 
                    F const& f) {
   if (workers == 1) {  // waking the other threads would take longer than a small task
     if (!context.is_alone()) context.exec().fence(label);
-    for (std::size_t task = 0; task < tasks; ++task) f(task, std::size_t{0});
+    for (std::size_t task = 0; task < tasks; ++task) out_of_line(f, task, std::size_t{0});
     return;
   }
   std::atomic<std::size_t> next{workers};
   auto* const counter = &next;
   auto const* const body = &f;
   Kokkos::parallel_for(label, Kokkos::RangePolicy<Exec>(context.exec(), 0, workers), [=](std::size_t worker) {
-    for (std::size_t task = worker; task < tasks; task = (*counter)++) (*body)(task, worker);
+    for (std::size_t task = worker; task < tasks; task = (*counter)++) out_of_line(*body, task, worker);
   });
   context.exec().fence(label);
 }
@@ -111,7 +117,7 @@ void for_each_alone(Context<Exec> const& context, char const* label, std::size_t
       for_each_task(context, label, threads, tasks, [&](std::size_t task, std::size_t worker) {
         if (errors[worker]) return;
         try {
-          f(alone[worker], task);
+          out_of_line(f, alone[worker], task);
         } catch (...) {  // must not leave the parallel loop
           errors[worker] = std::current_exception();
         }
@@ -121,7 +127,7 @@ void for_each_alone(Context<Exec> const& context, char const* label, std::size_t
       return;
     }
   }
-  for (std::size_t task = 0; task < tasks; ++task) f(context, task);
+  for (std::size_t task = 0; task < tasks; ++task) out_of_line(f, context, task);
 }
 
 }  // namespace detail

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions that are marked KOVOS_COMPILED_ONCE.
+#define KOVOS_BUILDS_DOORS
+#include "kovos/clip/checkpoint.hpp"
+#include "kovos/clip/settings_beside.hpp"
+#include "kovos/data/augmentation.hpp"
+#include "kovos/data/scenes.hpp"
+#include "kovos/io/checkpoint_file.hpp"
+#include "kovos/io/image.hpp"
+#include "kovos/io/torch_checkpoint_writer.hpp"
+#include "kovos/segmentation/overlay.hpp"
+#include "kovos/text/embedded_vocabulary.hpp"
+#include "kovos/text/word_list.hpp"
+#include "kovos/training/config.hpp"
+#include "kovos/training/curves.hpp"
