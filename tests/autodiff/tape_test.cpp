@@ -22,7 +22,8 @@ using Pair = DynamicTensor<float, 2>;
 
 /// A product with itself: its gradient needs the values of x again. x: [n, n].
 template <class Exec, Recompute Policy>
-Pair square(Tape<Exec, Policy> const& tape, Pair const& x) {
+DynamicTensor<float, 2, typename Exec::memory_space> square(
+    Tape<Exec, Policy> const& tape, DynamicTensor<float, 2, typename Exec::memory_space> const& x) {
   auto const y = tape.template tensor<float>(x.extent(0), x.extent(0));
   gemm(tape, as_matrix(x), as_matrix(x), as_matrix(y));
   return y;
