@@ -207,7 +207,7 @@ TEST_CASE("AdamW leaves everything as it is where a gradient is not finite") {
 }
 
 TEST_CASE("AdamW with the authors' settings does not move a weight whose gradient is zero") {
-  // 1 - 2e-4 * 1e-4 is 1 in fp32 (catseg 6.4).
+  // 1 - 2e-4 * 1e-4 is 1 in fp32.
   using Exec = Kokkos::DefaultExecutionSpace;
   Context<Exec> const context;
   TwoGroups<Exec> network;

@@ -78,8 +78,9 @@ class VisionTransformer {
     return class_token(context, x);
   }
 
-  /// Dense features as CAT-Seg uses them (catseg 1.3): the last block keeps values only; the outputs of the hooked
-  /// blocks are taken raw. pixels: [N, R, R, 3], normalised, R a multiple of the patch size.
+  /// Dense features as CAT-Seg uses them (its third_party/model_vpt.py, `forward` with dense): the last block keeps
+  /// values only; the outputs of the hooked blocks are taken raw. pixels: [N, R, R, 3], normalised, R a multiple of the
+  /// patch size.
   template <std::size_t Hooks, execution_context C, class Observer = Unobserved>
   Dense<Hooks> encode_dense(C const& context, DynamicTensor<float, 4, Memory> const& pixels,
                             std::array<std::size_t, Hooks> const& hooked_blocks, Observer const& observe = {}) const {

@@ -76,7 +76,7 @@ KOKKOS_INLINE_FUNCTION std::size_t window_coverage(std::size_t position, std::si
 }
 
 /// x = (x / coverage + y) / 2 in place: the mean of the overlapping windows summed in x, then the mean with a global
-/// view y of the same extents [N, H, W, C] (catseg 5.1, steps 5 and 6).
+/// view y of the same extents [N, H, W, C] (CAT-Seg's `inference_sliding_window`).
 template <class Exec>
 void blend_windows_with_global(Context<Exec> const& context,
                                DynamicTensor<float, 4, typename Exec::memory_space> const& x,

@@ -249,8 +249,8 @@ class Aggregator {
     return to_device(context, host);
   }
 
-  /// The so many classes with the highest value anywhere (of cosines: catseg 2), or all if there are no more.
-  /// maps: [T, ...]. Ascending.
+  /// The so many classes with the highest value anywhere (of cosines, as the authors' Aggregator does above 256
+  /// classes), or all if there are no more. maps: [T, ...]. Ascending.
   template <execution_context C, class V>
   static std::vector<std::size_t> strongest_classes(C const& context, V const& maps, std::size_t most) {
     std::size_t const classes = maps.extent(0);

@@ -21,7 +21,8 @@
 
 namespace kovos {
 
-/// How a picture is shown to the network at test time (catseg 5).
+/// How a picture is shown to the network at test time (the authors' cat_seg_model.py, `forward` and
+/// `inference_sliding_window`).
 enum class WindowMode : std::uint8_t {
   whole,    ///< the picture squashed to the network's input
   sliding,  ///< overlapping windows of a squashed picture, and the whole of it: the mode behind all published numbers

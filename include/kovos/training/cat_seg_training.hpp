@@ -23,7 +23,8 @@
 
 namespace kovos {
 
-/// Which parameters of CLIP are trained along with the head (catseg 6.3, MODEL.SEM_SEG_HEAD.CLIP_FINETUNE).
+/// Which parameters of CLIP are trained along with the head (MODEL.SEM_SEG_HEAD.CLIP_FINETUNE in cat_seg_model.py; the
+/// paper's section on fine-tuning CLIP).
 enum class FineTuning : std::uint8_t {
   frozen,     ///< none
   attention,  ///< query and value projections of both encoders: the released models
@@ -31,8 +32,9 @@ enum class FineTuning : std::uint8_t {
   full,       ///< everything inside the transformers
 };
 
-/// Learning-rate multiplier and weight decay of the authors' parameter groups (catseg 6.4), or nothing for a parameter
-/// that is frozen. name: the official key, which tells whose it is. Normalisations and embeddings do not decay.
+/// Learning-rate multiplier and weight decay of the authors' parameter groups (their train_net.py), or nothing for a
+/// parameter that is frozen. name: the official key, which tells whose it is. Normalisations and embeddings do not
+/// decay.
 struct CatSegParameterRule {
   FineTuning fine_tuning = FineTuning::attention;
   double clip_multiplier = 0.01;
@@ -76,9 +78,9 @@ concept segmentation_network = requires(Network const& network) {
   network.transformer;
 };
 
-/// The loss of CAT-Seg on a batch: the mean over its pictures (catseg 6.2). Both encoders run inside the tape.
-/// prompts: those of all classes, `num_templates` each, class by class.
-/// observe("logits", [T, 4 S, 4 S]) is called for each picture. -> [1].
+/// The loss of CAT-Seg on a batch: the mean over its pictures (their cat_seg_model.py). Both encoders run inside the
+/// tape. prompts: those of all classes, `num_templates` each, class by class. observe("logits", [T, 4 S, 4 S]) is
+/// called for each picture. -> [1].
 template <segmentation_network Network, class Exec, Recompute Policy, class Observer = Unobserved>
 auto cat_seg_loss(Tape<Exec, Policy> const& tape, Network const& network, SegmentationBatch const& batch,
                   std::span<std::vector<std::int32_t> const> prompts, Observer const& observe = {}) {

@@ -20,7 +20,7 @@
 namespace kovos {
 
 /// Everything that decides what a training run does, as it stands in its JSON file. The defaults are the authors'
-/// fine-tuning of CAT-Seg (catseg 6.4).
+/// fine-tuning of CAT-Seg (their configs/ and train_net.py).
 struct TrainingConfig {
   std::string task = "cat_seg";           ///< cat_seg, or clip: the contrastive pre-training
   std::string model = "cat_seg_vit_b16";  ///< the preset

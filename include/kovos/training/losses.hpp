@@ -112,11 +112,11 @@ auto label_tensor(Context<Exec> const& context, LabelMap const& labels) {
   return to_device(context, host);
 }
 
-/// The authors' loss (catseg 6.2): logits are resized bilinearly to the labels, then the mean over classes and pixels
-/// of the binary cross-entropy with the one-hot labels; pixels without a label stay in it as negatives of all classes.
-/// logits: [T, h, w], labels: [height * width] of label_tensor -> [1], times weight.
-/// The gradient is formed in the forward pass, some classes at a time, so that no map of all classes in full size
-/// exists. Throws ShapeError if the number of labels is another.
+/// The authors' loss (their cat_seg_model.py, `forward`): logits are resized bilinearly to the labels, then the mean
+/// over classes and pixels of the binary cross-entropy with the one-hot labels; pixels without a label stay in it as
+/// negatives of all classes. logits: [T, h, w], labels: [height * width] of label_tensor -> [1], times weight. The
+/// gradient is formed in the forward pass, some classes at a time, so that no map of all classes in full size exists.
+/// Throws ShapeError if the number of labels is another.
 template <class Exec, Recompute Policy>
 auto segmentation_loss(Tape<Exec, Policy> const& tape,
                        DynamicTensor<float, 3, typename Exec::memory_space> const& logits,
