@@ -278,7 +278,7 @@ TEST_CASE("numbers beside the weights that Kovos computes otherwise are refused"
   CHECK(contains(of_open_clip("vision_cfg", "pool_type", "avg"), "\"pool_type\" is 'avg'"));
   CHECK(contains(of_open_clip("text_cfg", "pool_type", "last"), "expected \"argmax\""));
   CHECK(contains(of_open_clip("text_cfg", "no_causal_mask", true), "causal"));
-  for (Json const value : {Json("yes"), Json(1)}) {  // Python takes both for true
+  for (Json const& value : {Json("yes"), Json(1)}) {  // Python takes both for true
     Folder const folder("tiny_clip.safetensors");
     auto config = open_clip_config(true);
     config["model_cfg"]["quick_gelu"] = value;
