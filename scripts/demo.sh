@@ -20,7 +20,7 @@ scripts/bootstrap.sh
 if [ ! -e "$build/build.ninja" ]; then
   echo "demo: configuring $build"
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER="${CXX:-g++}" -DKOVOS_TOOL_ALL=OFF \
-    -DKOVOS_ENABLE_TESTS=OFF -DKOVOS_ENABLE_BENCHMARKS=OFF >/dev/null
+    -DKOVOS_ENABLE_TESTS=OFF -DKOVOS_ENABLE_BENCHMARKS=OFF -DKOVOS_BUILD_INSTANCES=OFF >/dev/null
 fi
 echo "demo: building the tool with what this needs of it"
 cmake --build "$build" -j "$jobs" --target kovos_tool
