@@ -216,8 +216,8 @@ int segment(Options const& o, Communicator& ranks) {
   });
   if (ranks.rank() == 0)
     for (auto const& sentence : pictures.left_out) std::fprintf(stderr, "kovos: %s\n", sentence.c_str());
-  if (auto const foreign = o.model.empty() ? foreign_words(classes) : std::vector<std::string>();
-      !foreign.empty() && ranks.rank() == 0)
+  bool const asks_foreign = o.model.empty() && ranks.rank() == 0;
+  if (auto const foreign = asks_foreign ? foreign_words(classes) : std::vector<std::string>(); !foreign.empty())
     std::fprintf(
         stderr,
         "kovos: the embedded model knows its drawn world only, of which %s%s no name; for photographs name an "
@@ -248,9 +248,7 @@ int segment(Options const& o, Communicator& ranks) {
   int code = done;
   // One line per picture: its JSON, or the file that most will want to see.
   auto const tell = [&](Picture const& picture) {
-    auto const all = suffixes(o, picture);
-    std::size_t const shown = all.size() > 1 && all[1] == ".overlay.png" ? 1 : 0;
-    std::printf("%s\n", (std::filesystem::path(o.output) / (picture.stem + all[shown])).c_str());
+    std::printf("%s\n", (std::filesystem::path(o.output) / (picture.stem + ".overlay.png")).c_str());
     std::fflush(stdout);
   };
   auto const print_json = [&](nlohmann::ordered_json const& json) {

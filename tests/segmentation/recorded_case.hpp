@@ -193,4 +193,25 @@ inline double label_agreement(Oracle const& oracle, std::string const& name, Out
   return static_cast<double>(equal) / static_cast<double>(pixels);
 }
 
+/// Runs every case, run(name) -> Outcome, and compares all that was recorded of it. `cases` and `tensors`: how many
+/// were recorded, so that neither a case nor a tensor gets lost unnoticed.
+template <class Run>
+void check_all_cases(Oracle const& oracle, std::size_t cases, std::size_t tensors, Run const& run) {
+  std::size_t ran = 0, compared = 0;
+  float most = 0;
+  for (auto const& [name, geometry] : oracle.cases.items()) {
+    CAPTURE(name);
+    Outcome const outcome = run(name);
+    auto const comparison = oracle.compare(name, outcome.tensors);
+    for (auto const& complaint : comparison.complaints) FAIL_CHECK(complaint);
+    CHECK(label_agreement(oracle, name, outcome) == 1);
+    ++ran;
+    compared += comparison.compared;
+    most = std::max(most, comparison.most);
+  }
+  CHECK(ran == cases);
+  CHECK(compared == tensors);
+  MESSAGE("the worst tensor took " << 100 * most << " % of its bound");
+}
+
 }  // namespace kovos::test

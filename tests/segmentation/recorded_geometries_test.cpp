@@ -5,7 +5,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <string>
 
 #include "segmentation/recorded_case.hpp"
@@ -54,23 +53,7 @@ Outcome run_case(std::string const& name, Engine engine) {
 }
 
 void check_against_torch(Engine engine) {
-  auto const& oracle = Oracle::geometries();
-  std::size_t cases = 0, compared = 0;
-  float most = 0;
-  for (auto const& [name, geometry] : oracle.cases.items()) {
-    CAPTURE(name);
-    auto const outcome = run_case(name, engine);
-    auto const comparison = oracle.compare(name, outcome.tensors);
-    for (auto const& complaint : comparison.complaints) FAIL_CHECK(complaint);
-    CHECK(label_agreement(oracle, name, outcome) == 1);
-    ++cases;
-    compared += comparison.compared;
-    most = std::max(most, comparison.most);
-  }
-  // As many as were recorded: neither a case nor a tensor gets lost unnoticed.
-  CHECK(cases == 17);
-  CHECK(compared == 257);
-  MESSAGE("the worst tensor took " << 100 * most << " % of its bound");
+  test::check_all_cases(Oracle::geometries(), 17, 257, [&](std::string const& name) { return run_case(name, engine); });
 }
 
 }  // namespace
