@@ -109,11 +109,11 @@ class OnednnHalfProduct {
 std::vector<Contender> half_contenders() {
   std::vector<Contender> list;
 #ifdef KOVOS_HOST_ENGINE
-  for (auto const* kernels : detail::available_host_half_kernels()) {
+  for (auto const* kernels : detail::available_host_bf16_kernels()) {
     Context<Exec> const context;
     list.push_back({std::string("kovos host ") + kernels->name,
                     [context, kernels](Shape const& s, float const* a, float const* b, float* c) {
-                      detail::gemm_half(
+                      detail::gemm_bf16(
                           context,
                           detail::Product<float, float, float>{
                               {a, s.m, s.k, s.k, 1}, {b, s.k, s.n, s.n, 1}, {c, s.m, s.n, s.n, 1}, 1.0f, {}},
@@ -125,7 +125,7 @@ std::vector<Contender> half_contenders() {
   }
 #endif
 #ifdef KOVOS_ENABLE_ONEDNN
-  if (detail::onednn_has_half()) {
+  if (detail::onednn_has_bf16()) {
     auto const product = std::make_shared<OnednnHalfProduct>();
     auto const* const version = dnnl_version();
     list.push_back({bench::text("oneDNN %d.%d.%d", version->major, version->minor, version->patch),

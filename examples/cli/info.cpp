@@ -45,7 +45,7 @@ void add_info(CLI::App& app, Action& action) {
 #endif
       std::vector<std::string> half;  // of products of bf16, best last
 #ifdef KOVOS_HOST_ENGINE
-      for (auto const* kernels : detail::available_host_half_kernels()) half.emplace_back(kernels->name);
+      for (auto const* kernels : detail::available_host_bf16_kernels()) half.emplace_back(kernels->name);
 #endif
       Context<> const context;
       nlohmann::ordered_json out;

@@ -51,8 +51,8 @@ if ! grep -q '^#define KOKKOS_ENABLE_CUDA$' "$config"; then
 fi
 
 # Those that need a library of their own are left to who uses it.
-(cd "$root/include" && find kovos -name '*.hpp' ! -path '*/interop/*' ! -path '*/engine/eigen.hpp' \
-  ! -path '*/engine/onednn.hpp' ! -path '*/mpi.hpp' ! -name 'tiff*.hpp' | sort | sed 's/.*/#include "&"/') >"$overlay/every_header.hpp"
+(cd "$root/include" && find kovos -name '*.hpp' ! -path '*/interop/*' ! -path '*/engine/eigen/gemm.hpp' \
+  ! -path '*/engine/onednn/gemm.hpp' ! -path '*/mpi.hpp' ! -name 'tiff*.hpp' | sort | sed 's/.*/#include "&"/') >"$overlay/every_header.hpp"
 
 compiler=()
 if [ -n "${CXX:-}" ] && "$CXX" --version 2>/dev/null | grep -qv clang; then compiler=(-ccbin "$CXX"); fi

@@ -292,7 +292,7 @@ TEST_CASE("gemm in bf16 is the product of the operands or of the rounded operand
         check(stored);
       }
 #ifdef KOVOS_ENABLE_ONEDNN
-    if (context.engine() == Engine::onednn) CHECK((used > 0) == detail::onednn_has_half());
+    if (context.engine() == Engine::onednn) CHECK((used > 0) == detail::onednn_has_bf16());
 #endif
   });
 }

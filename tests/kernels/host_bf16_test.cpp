@@ -38,7 +38,7 @@ V rounded(V const& x) {
 /// Where there are no such instructions, bf16 is allowed but not used; there is nothing to test then.
 bool there() {
 #ifdef KOVOS_HOST_ENGINE
-  if (detail::host_half_kernels()) return true;
+  if (detail::host_bf16_kernels()) return true;
 #endif
   MESSAGE("not tested: this machine has no products of bf16");
   return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every instruction set of the host engine that this machine can run, called directly: the doors only take the best.
-#include "kovos/kernels/engine/host.hpp"
+#include "kovos/kernels/engine/host/kernels.hpp"
 
 #ifdef KOVOS_HOST_ENGINE
 

@@ -28,12 +28,12 @@ ALLOWED = {
 # Where a library may be named: rooms, or single headers. Core and kernels need Kokkos alone, io and text not even that.
 LIBRARIES = {
     "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "clip", "segmentation", "metrics", "data", "training"},
-    "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen.hpp"},
-    "dnnl.hpp": {"kernels/engine/onednn.hpp"},
+    "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen/gemm.hpp"},
+    "dnnl.hpp": {"kernels/engine/onednn/gemm.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},
-    "immintrin.h": {"kernels/engine/host_instruction_sets.hpp", "kernels/engine/amx_available.hpp"},
+    "immintrin.h": {"kernels/engine/host/instruction_sets.hpp", "kernels/engine/host/amx_available.hpp"},
     "emmintrin.h": {"kernels/resize_u8.hpp"},
-    "cpuid.h": {"kernels/engine/amx_available.hpp"},
+    "cpuid.h": {"kernels/engine/host/amx_available.hpp"},
     "nlohmann/": {"io", "text", "training", "clip/settings_beside.hpp", "distribution/partial_results.hpp"},
     "zip.h": {"io/detail/zip_directory.hpp", "io/detail/zip_writer.hpp"},
     "zlib.h": {"io", "text"},
@@ -45,8 +45,8 @@ LIBRARIES = {
     "mpi.h": {"distribution/mpi.hpp"},
     "cuda_runtime_api.h": {"core/device.hpp"},
     "fcntl.h": {"io/file.hpp", "io/line_file.hpp"},
-    "unistd.h": {"io/file.hpp", "io/line_file.hpp", "kernels/engine/amx_available.hpp"},
-    "sys/syscall.h": {"kernels/engine/amx_available.hpp"},
+    "unistd.h": {"io/file.hpp", "io/line_file.hpp", "kernels/engine/host/amx_available.hpp"},
+    "sys/syscall.h": {"kernels/engine/host/amx_available.hpp"},
     "sys/": {"io/file.hpp"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]kovos/([^">]+)[">]')

@@ -337,7 +337,7 @@ TEST_CASE("classes side by side, in turn and with the portable engine give the s
   }
   CHECK(worst(scores(Context<Exec>(Exec(), Engine::portable)), side_by_side) <= 1e-5f);
 #ifdef KOVOS_HOST_ENGINE
-  if (is_host_execution<Exec> && detail::host_half_kernels()) {
+  if (is_host_execution<Exec> && detail::host_bf16_kernels()) {
     auto const difference = worst(scores(context.with_precision(MatmulPrecision::bf16)), side_by_side);
     CHECK(difference > 0);
     CHECK(difference <= 0.06f);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "kovos/kernels/engine/host_instruction_sets.hpp"
+#include "kovos/kernels/engine/host/instruction_sets.hpp"
 
 #ifdef KOVOS_HOST_ENGINE_AMX
 

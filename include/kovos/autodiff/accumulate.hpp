@@ -9,10 +9,13 @@
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/engine/select.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/problem/sums.hpp"
 
 // Sums that gradient rules share. All are formed in an order that depends on the extents alone, so that a training run
 // gives the same weights bit for bit each time.
 namespace kovos::detail {
+
+using problem::row_parts;
 
 /// g += alpha a b. a: [M, K], b: [K, N], g: [M, N]; any strides.
 template <class Exec, class A, class B>
@@ -34,54 +37,17 @@ void accumulate_product(Context<Exec> const& context, Matrix<A> const& a, Matrix
   }
 }
 
-/// The number of parts in which a sum over many rows is formed.
-inline std::size_t row_parts(std::size_t rows) { return std::clamp<std::size_t>(rows / 64, 1, 64); }
-
 /// sums[j] += parts[0][j] + parts[1][j] + ... parts: [count, c].
 template <class Exec>
 void add_parts(Context<Exec> const& context, float const* parts, std::size_t count, std::size_t c, float* sums) {
-  for_each_index(
-      context, "kovos::add_parts", c, KOKKOS_LAMBDA(std::size_t j) {
-        float sum = 0;
-        for (std::size_t i = 0; i < count; ++i) sum += parts[i * c + j];
-        sums[j] += sum;
-      });
+  solve(context, problem::AddParts{parts, count, c, sums});
 }
 
 /// sums[j] += sum over rows i of x[i * stride + j]. x: [rows, c].
 template <class Exec>
 void add_column_sums(Context<Exec> const& context, float const* x, std::size_t rows, std::size_t c, std::size_t stride,
                      float* sums) {
-  if (rows == 0 || c == 0) return;
-  std::size_t const count = row_parts(rows);
-  auto const parts = context.template tensor<float>(count, c);
-  auto* const to = parts.data();
-  std::size_t const run = (rows + count - 1) / count;
-#ifdef KOVOS_HOST_ENGINE
-  if constexpr (is_host_execution<Exec>)
-    if (uses_host_engine(context)) {
-      auto const& kernels = best_host_kernels();
-      for_each_task(context, "kovos::add_column_sums", workers(context, rows * c < 32768 ? 1 : count), count,
-                    [&](std::size_t part, std::size_t) {
-                      std::fill_n(to + part * c, c, 0.0f);
-                      std::size_t const first = std::min(rows, part * run), last = std::min(rows, first + run);
-                      if (stride == c) kernels.channel_sums(x + first * c, last - first, c, to + part * c);
-                      else
-                        for (std::size_t i = first; i < last; ++i)
-                          kernels.channel_sums(x + i * stride, 1, c, to + part * c);
-                    });
-      add_parts(context, to, count, c, sums);
-      return;
-    }
-#endif
-  for_each_index(
-      context, "kovos::add_column_sums", count * c, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const j = index % c, first = index / c * run;
-        float sum = 0;
-        for (std::size_t i = first; i < first + run && i < rows; ++i) sum += x[i * stride + j];
-        to[index] = sum;
-      });
-  add_parts(context, to, count, c, sums);
+  if (rows > 0 && c > 0) solve(context, problem::AddColumnSums{x, rows, c, stride, sums});
 }
 
 /// sums[(i / divisor) % period][j] += x[i * stride + j] for every row i: the gradient of a gemm's addend. sums: rows of
@@ -90,32 +56,8 @@ template <class Exec>
 void add_periodic_sums(Context<Exec> const& context, float const* x, std::size_t rows, std::size_t c,
                        std::size_t stride, std::size_t divisor, std::size_t period, float* sums,
                        std::size_t sums_stride) {
-  if (period == 1) {
-    add_column_sums(context, x, rows, c, stride, sums);
-    return;
-  }
-  std::size_t const cycle = divisor * period;
-#ifdef KOVOS_HOST_ENGINE
-  if constexpr (is_host_execution<Exec>)
-    if (uses_host_engine(context)) {
-      auto const& kernels = best_host_kernels();
-      for_each_task(context, "kovos::add_periodic_sums", workers(context, period), period,
-                    [&](std::size_t r, std::size_t) {
-                      for (std::size_t first = r * divisor; first < rows; first += cycle)
-                        for (std::size_t i = first; i < std::min(rows, first + divisor); ++i)
-                          kernels.channel_sums(x + i * stride, 1, c, sums + r * sums_stride);
-                    });
-      return;
-    }
-#endif
-  for_each_index(
-      context, "kovos::add_periodic_sums", period * c, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const r = index / c, j = index % c;
-        float sum = 0;
-        for (std::size_t first = r * divisor; first < rows; first += cycle)
-          for (std::size_t i = first; i < first + divisor && i < rows; ++i) sum += x[i * stride + j];
-        sums[r * sums_stride + j] += sum;
-      });
+  if (period == 1) add_column_sums(context, x, rows, c, stride, sums);
+  else solve(context, problem::AddPeriodicSums{x, rows, c, stride, divisor, period, sums, sums_stride});
 }
 
 /// g[i] += x[i] for i < count.

@@ -66,7 +66,7 @@ struct HostAttentionKernel {
 
   template <class Exec>
   explicit HostAttentionKernel(Context<Exec> const& context) {
-    if (auto const* const half = half_kernels(context)) {
+    if (auto const* const half = bf16_kernels(context)) {
       run = half->attention;
       scratch = half->attention_scratch;
     } else {

@@ -58,7 +58,7 @@ auto packed_convolution(Context<Exec> const& context, Kernels const& kernels, W 
     });
   };
   return context.packed().template get<E>(
-      {weight.data(), {c, first_channel, kh, kw, columns, halves ? packed_as_half_convolution : packed_as_convolution}},
+      {weight.data(), {c, first_channel, kh, kw, columns, halves ? packed_as_bf16_convolution : packed_as_convolution}},
       panels * depth * columns, [&] { return context.template tensor<E>(panels * depth * columns); }, pack);
 }
 
@@ -189,7 +189,7 @@ DynamicTensor<float, 4, typename Exec::memory_space> convolve(
 #ifdef KOVOS_HOST_ENGINE
   if constexpr (is_host_execution<Exec>)
     if (uses_host_engine(context)) {
-      auto const* const half = half_kernels(context);
+      auto const* const half = bf16_kernels(context);
       if (half && kw * c % 2 == 0 && out_c > 1) conv2d_host<std::uint16_t>(context, *half, x, weight, y, of);
       else conv2d_host<float>(context, best_host_kernels(), x, weight, y, of);
       return y;

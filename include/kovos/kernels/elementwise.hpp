@@ -9,6 +9,7 @@
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/problem/elementwise.hpp"
 
 namespace kovos {
 
@@ -17,10 +18,7 @@ template <class Exec, class X>
 DynamicTensor<float, X::rank(), typename Exec::memory_space> copy_of(Context<Exec> const& context, X const& x) {
   auto y = [&]<std::size_t... I>(std::index_sequence<I...>) { return context.template tensor<float>(x.extent(I)...); }
   (std::make_index_sequence<X::rank()>{});
-  auto const* const from = x.data();
-  auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::copy_of", x.size(), KOKKOS_LAMBDA(std::size_t i) { to[i] = static_cast<float>(from[i]); });
+  detail::solve(context, problem::Widen<typename X::value_type>{x.data(), y.data(), x.size()});
   return y;
 }
 

@@ -31,8 +31,8 @@ namespace detail {
 #ifdef KOVOS_HOST_ENGINE
 
 inline void run_attention_kernel(HostKernels const& kernels, HostAttention const& t) { kernels.attention(t); }
-inline void run_attention_kernel(HostHalfKernels const& kernels, HostHalfAttention const& t) {
-  kernels.attention_of_halves(t);
+inline void run_attention_kernel(HostBf16Kernels const& kernels, HostBf16Attention const& t) {
+  kernels.attention_of_bf16(t);
 }
 
 /// A sequence goes through all steps before the next one begins: queries, keys and values of a head or a few stay in
@@ -84,7 +84,7 @@ void norm_attention_host(Context<Exec> const& context, Kernels const& kernels,
       for (std::size_t i = 0; i < 3; ++i) {
         E* const to = of_group + i * length * columns;
         if constexpr (std::is_same_v<E, float>) g.c = to;
-        else g.c_half = to;
+        else g.c_bf16 = to;
         g.packed_b = packed[i].data() + first / width * panel;
         g.epilogue = host_epilogue(parts[i].epilogue());
         if (g.epilogue.addend) g.epilogue.addend += first;
@@ -104,7 +104,7 @@ void norm_attention_host(Context<Exec> const& context, Kernels const& kernels,
     g.packed_b = packed_out.data();
     g.columns = g.c_stride = c;
     g.c = rows;
-    g.c_half = nullptr;
+    g.c_bf16 = nullptr;
     g.epilogue = host_epilogue(maps.out.epilogue());
     g.epilogue.residual = rows;
     g.epilogue.residual_stride = c;
@@ -140,7 +140,7 @@ auto norm_attention(Context<Exec> const& context, DynamicTensor<float, 3, typena
       auto const weight = detail::as_float(context, norm.weight);
       auto const bias = detail::as_float(context, norm.bias);
       std::size_t const period = regions.empty() ? 1 : regions.extent(0);
-      if (auto const* const half = detail::half_kernels(context))
+      if (auto const* const half = detail::bf16_kernels(context))
         detail::norm_attention_host<std::uint16_t>(context, *half, x, weight, bias, maps, heads, regions.data(), period,
                                                    epsilon);
       else

@@ -97,10 +97,10 @@ constexpr std::size_t operand_stride(std::size_t depth) {
 
 template <class E, class Exec, class T>
 auto packed_map(Context<Exec> const& context, LinearMap<T> const& map, Matrix<float> const& c, std::size_t width) {
-  Product<float, T, float> const product{{}, map.weight.transposed(), c, 1, {}};
+  problem::Product<float, T, float> const product{{}, map.weight.transposed(), c, 1, {}};
   std::size_t const in = map.weight.columns;
   if constexpr (std::is_same_v<E, float>) return packed_panels<E>(context, product, in, width, packed_as_matrix);
-  else return packed_panels<E>(context, product, in + in % 2, width, packed_as_half_matrix);
+  else return packed_panels<E>(context, product, in + in % 2, width, packed_as_bf16_matrix);
 }
 
 template <class E, class Kernels, class Exec, class W, class B, class T, std::size_t P>
@@ -136,7 +136,7 @@ void norm_linear_host(Context<Exec> const& context, Kernels const& kernels, Matr
                     std::size_t const begin = std::max(first, panels[i]), end = std::min(last, panels[i + 1]);
                     if (begin >= end) continue;
                     std::size_t const panel = begin - panels[i];
-                    Product<float, T, float> const product{{}, {}, to[i], 1, maps[i].epilogue()};
+                    problem::Product<float, T, float> const product{{}, {}, to[i], 1, maps[i].epilogue()};
                     place_product(product, row, panel * width, (end - begin) * width, g);
                     g.packed_b = packed[i].data() + panel * depth * width;
                     kernels.gemm(g);
@@ -177,7 +177,7 @@ void norm_mlp_host(Context<Exec> const& context, Kernels const& kernels, Matrix<
     g.epilogue = host_epilogue(first.epilogue());
     g.epilogue.activation = activation;
     if constexpr (halves) {
-      g.c_half = middle;
+      g.c_bf16 = middle;
       if (hidden % 2)
         for (std::size_t i = 0; i < rows; ++i) middle[i * hidden_stride + hidden] = 0;
     } else {
@@ -190,7 +190,7 @@ void norm_mlp_host(Context<Exec> const& context, Kernels const& kernels, Matrix<
     g.packed_b = packed_2.data();
     g.columns = c;
     g.c = from;
-    if constexpr (halves) g.c_half = nullptr;
+    if constexpr (halves) g.c_bf16 = nullptr;
     g.c_stride = x.row_stride;
     g.epilogue = host_epilogue(second.epilogue());
     g.epilogue.residual = from;
@@ -224,7 +224,7 @@ std::array<V, P> norm_linear(C const& context, V const& x, NormParameters<W, B> 
       std::array<Matrix<float>, P> to;
       for (std::size_t i = 0; i < P; ++i) to[i] = as_matrix(y[i]);
       Matrix<float const> const rows = as_matrix(x);
-      if (auto const* const half = detail::half_kernels(context))
+      if (auto const* const half = detail::bf16_kernels(context))
         detail::norm_linear_host<std::uint16_t>(context, *half, rows, weight, bias, maps, to, epsilon);
       else detail::norm_linear_host<float>(context, detail::best_host_kernels(), rows, weight, bias, maps, to, epsilon);
       return y;
@@ -253,7 +253,7 @@ V norm_mlp(C const& context, V const& x, NormParameters<W, B> const& norm, Linea
     if (detail::uses_host_engine(context) && x.size() > 0) {
       auto const weight = detail::as_float(context, norm.weight);
       auto const bias = detail::as_float(context, norm.bias);
-      if (auto const* const half = detail::half_kernels(context))
+      if (auto const* const half = detail::bf16_kernels(context))
         detail::norm_mlp_host<std::uint16_t>(context, *half, as_matrix(x), weight, bias, first, activation, second,
                                              epsilon);
       else

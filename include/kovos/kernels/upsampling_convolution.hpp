@@ -159,7 +159,7 @@ DynamicTensor<float, 4, typename Exec::memory_space> upsample_convolve(
 #ifdef KOVOS_HOST_ENGINE
   if constexpr (is_host_execution<Exec>)
     if (uses_host_engine(context)) {
-      if (auto const* const half = half_kernels(context))
+      if (auto const* const half = bf16_kernels(context))
         upsample_conv2d_host<std::uint16_t>(context, *half, x, composed, y, of);
       else upsample_conv2d_host<float>(context, best_host_kernels(), x, composed, y, of);
       return y;

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "kovos/kernels/activation.hpp"
+#include "kovos/kernels/engine/portable/activated.hpp"
 
 namespace kovos::detail {
 

@@ -9,8 +9,8 @@
 
 #include "kovos/core/config.hpp"
 #include "kovos/core/execution.hpp"
-#include "kovos/kernels/engine/host.hpp"
-#include "kovos/kernels/engine/host_instruction_sets.hpp"
+#include "kovos/kernels/engine/host/instruction_sets.hpp"
+#include "kovos/kernels/engine/host/kernels.hpp"
 #include "kovos/kernels/engine/select.hpp"
 
 namespace kovos {
@@ -133,7 +133,7 @@ requires is_host_execution<Exec> Peaks measure_peaks(Context<Exec> const& contex
   };
   peaks.fma_gflops = best_gflops(kernel, 2 * lanes);
 #ifdef KOVOS_HOST_ENGINE_X86
-  if (auto const* const half = detail::host_half_kernels()) {
+  if (auto const* const half = detail::host_bf16_kernels()) {
     float (*body)(std::size_t) = detail::dot_of_halves;
     std::size_t operations = 64;
 #ifdef KOVOS_HOST_ENGINE_AMX

@@ -14,8 +14,8 @@
 #endif
 
 #include "kovos/core/scalar.hpp"
-#include "kovos/kernels/engine/amx_available.hpp"
-#include "kovos/kernels/engine/host_types.hpp"
+#include "kovos/kernels/engine/host/amx_available.hpp"
+#include "kovos/kernels/engine/host/types.hpp"
 
 // The same text for every instruction set; the vector extension of g++ and clang does the rest.
 #pragma GCC diagnostic push
@@ -29,7 +29,7 @@
 #define KOVOS_ISA_NAME "baseline"
 #define KOVOS_ISA_VECTOR_BYTES 16
 #define KOVOS_ISA_ROWS 6
-#include "kovos/kernels/engine/host_isa.inc"
+#include "kovos/kernels/engine/host/isa.inc"
 #undef KOVOS_ISA
 #undef KOVOS_ISA_NAME
 #undef KOVOS_ISA_VECTOR_BYTES
@@ -47,7 +47,7 @@
 #define KOVOS_ISA_NAME "avx2"
 #define KOVOS_ISA_VECTOR_BYTES 32
 #define KOVOS_ISA_ROWS 6
-#include "kovos/kernels/engine/host_isa.inc"
+#include "kovos/kernels/engine/host/isa.inc"
 #undef KOVOS_ISA
 #undef KOVOS_ISA_NAME
 #undef KOVOS_ISA_VECTOR_BYTES
@@ -64,7 +64,7 @@
 #define KOVOS_ISA_NAME "avx512"
 #define KOVOS_ISA_VECTOR_BYTES 64
 #define KOVOS_ISA_ROWS 14
-#include "kovos/kernels/engine/host_isa.inc"
+#include "kovos/kernels/engine/host/isa.inc"
 #undef KOVOS_ISA
 #undef KOVOS_ISA_NAME
 #undef KOVOS_ISA_VECTOR_BYTES
@@ -78,9 +78,9 @@
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,fma,prefer-vector-width=512")
 #endif
-#include "kovos/kernels/engine/host_bf16.inc"
+#include "kovos/kernels/engine/host/bf16.inc"
 #ifdef KOVOS_HOST_ENGINE_AMX
-#include "kovos/kernels/engine/host_amx.inc"
+#include "kovos/kernels/engine/host/amx.inc"
 #endif
 #ifdef __clang__
 #pragma clang attribute pop

@@ -7,13 +7,16 @@
 #include <type_traits>
 
 #include "kovos/core/execution.hpp"
+#include "kovos/core/parallel.hpp"
 #include "kovos/core/scalar.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/activation_kind.hpp"
 #include "kovos/kernels/engine/library.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/problem/gemm.hpp"
 
-namespace kovos::detail {
+namespace kovos {
+
+namespace detail {
 
 template <class T>
 dnnl::memory::desc onednn_description(std::size_t rows, std::size_t columns, std::size_t row_stride,
@@ -35,7 +38,7 @@ inline dnnl::matmul::primitive_desc onednn_product(dnnl::engine const& engine, d
 }
 
 /// Whether oneDNN multiplies bf16 on this machine.
-inline bool onednn_has_half() {
+inline bool onednn_has_bf16() {
   static bool const there = [] {
     auto const half = onednn_description<bf16>(32, 32, 32, 1);
     return bool(onednn_product(dnnl::engine(dnnl::engine::kind::cpu, 0), half, half,
@@ -97,7 +100,7 @@ void gemm_onednn(Context<Exec> const& context, Product const& p) {
   float* const sums = in_place ? p.c.data : scratch.data();
   std::size_t const stride = in_place ? p.c.row_stride : p.c.columns;
   context.fence();  // oneDNN does not know what the execution space has still to do
-  if (context.precision() == MatmulPrecision::bf16 && onednn_has_half())
+  if (context.precision() == MatmulPrecision::bf16 && onednn_has_bf16())
     multiply_onednn<bf16>(context, p, sums, stride);
   else multiply_onednn<float>(context, p, sums, stride);
   if (in_place && p.alpha == 1 && !e.addend.data && e.activation == Activation::none) return;
@@ -108,4 +111,26 @@ void gemm_onednn(Context<Exec> const& context, Product const& p) {
   });
 }
 
-}  // namespace kovos::detail
+}  // namespace detail
+
+namespace engine {
+
+/// Matrix products by oneDNN, the rest portable.
+struct Onednn {
+  template <class Exec>
+  static bool serves(Context<Exec> const& context) {
+    return context.engine() == Engine::onednn;
+  }
+};
+
+template <class Exec, class A, class B>
+requires(is_host_execution<Exec>&& is_model_scalar<A>&& is_model_scalar<B>) bool run(
+    Onednn, Context<Exec> const& context, problem::Product<A, B, float> const& p) {
+  if (p.a.columns == 0 || !has_unit_columns(p)) return false;
+  detail::gemm_onednn(context, p);
+  return true;
+}
+
+}  // namespace engine
+
+}  // namespace kovos

@@ -9,21 +9,21 @@
 #include <cstddef>
 #include <span>
 
-#include "kovos/kernels/engine/amx_available.hpp"
-#include "kovos/kernels/engine/host_types.hpp"
+#include "kovos/kernels/engine/host/amx_available.hpp"
+#include "kovos/kernels/engine/host/types.hpp"
 
 #if defined(KOVOS_INSTRUCTION_SETS) && !defined(KOVOS_BUILDS_INSTRUCTION_SETS)
 
 namespace kovos::detail {
 std::span<HostKernels const* const> available_host_kernels();
 HostKernels const& best_host_kernels();
-std::span<HostHalfKernels const* const> available_host_half_kernels();
-HostHalfKernels const* host_half_kernels();
+std::span<HostBf16Kernels const* const> available_host_bf16_kernels();
+HostBf16Kernels const* host_bf16_kernels();
 }  // namespace kovos::detail
 
 #else
 
-#include "kovos/kernels/engine/host_instruction_sets.hpp"
+#include "kovos/kernels/engine/host/instruction_sets.hpp"
 
 #ifdef KOVOS_BUILDS_INSTRUCTION_SETS
 #define KOVOS_ENGINE_DOOR
@@ -56,9 +56,9 @@ KOVOS_ENGINE_DOOR std::span<HostKernels const* const> available_host_kernels() {
 KOVOS_ENGINE_DOOR HostKernels const& best_host_kernels() { return *available_host_kernels().back(); }
 
 /// The instructions for products of bf16 that this machine can run, best last; may be empty.
-KOVOS_ENGINE_DOOR std::span<HostHalfKernels const* const> available_host_half_kernels() {
+KOVOS_ENGINE_DOOR std::span<HostBf16Kernels const* const> available_host_bf16_kernels() {
   struct List {
-    std::array<HostHalfKernels const*, 2> items{};
+    std::array<HostBf16Kernels const*, 2> items{};
     std::size_t count = 0;
     List() {
 #ifdef KOVOS_HOST_ENGINE_X86
@@ -77,8 +77,8 @@ KOVOS_ENGINE_DOOR std::span<HostHalfKernels const* const> available_host_half_ke
 }
 
 /// The best products of bf16, if this machine has instructions for them; else nullptr.
-KOVOS_ENGINE_DOOR HostHalfKernels const* host_half_kernels() {
-  auto const list = available_host_half_kernels();
+KOVOS_ENGINE_DOOR HostBf16Kernels const* host_bf16_kernels() {
+  auto const list = available_host_bf16_kernels();
   return list.empty() ? nullptr : list.back();
 }
 

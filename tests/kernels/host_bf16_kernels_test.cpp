@@ -34,7 +34,7 @@ Context<Exec> exact() { return Context<Exec>(Exec(), Engine::portable); }
 /// Calls f(kernels) for each of them. The emulation runs all but the tiles on AVX512_BF16, as the real kernel does.
 template <class F>
 void for_each_half(F const& f) {
-  auto const list = detail::available_host_half_kernels();
+  auto const list = detail::available_host_bf16_kernels();
   for (auto const* kernels : list) {
     INFO("instruction set ", std::string(kernels->name));
     f(*kernels);
@@ -63,8 +63,8 @@ double wide(std::uint16_t half) {
 }  // namespace
 
 TEST_CASE("the products of bf16 are listed from the plainest to the best") {
-  auto const list = detail::available_host_half_kernels();
-  CHECK(detail::host_half_kernels() == (list.empty() ? nullptr : list.back()));
+  auto const list = detail::available_host_bf16_kernels();
+  CHECK(detail::host_bf16_kernels() == (list.empty() ? nullptr : list.back()));
   std::string names;
   bool amx = false;
   for (auto const* kernels : list) {
@@ -78,7 +78,7 @@ TEST_CASE("the products of bf16 are listed from the plainest to the best") {
 }
 
 TEST_CASE("half kernels: gemm, every tile and its rests, with an epilogue") {
-  for_each_half([](detail::HostHalfKernels const& kernels) {
+  for_each_half([](detail::HostBf16Kernels const& kernels) {
     Context<Exec> const context;
     for (std::size_t m : {1u, 2u, 3u, 15u, 16u, 17u, 31u, 32u, 33u, 34u, 64u, 65u, 97u, 230u, 257u})
       for (std::size_t n : {1u, 15u, 16u, 17u, 32u, 33u, 65u})
@@ -91,7 +91,7 @@ TEST_CASE("half kernels: gemm, every tile and its rests, with an epilogue") {
           e.row_divisor = 2;
           e.activation = Activation::relu;
           e.residual = as_matrix(residual);
-          detail::gemm_half(context,
+          detail::gemm_bf16(context,
                             detail::Product<float, float, float>{
                                 {a.data(), m, k, k, 1}, {b.data(), k, n, 1, k}, as_matrix(fast), 0.5f, e},
                             kernels);
@@ -105,7 +105,7 @@ TEST_CASE("half kernels: gemm, every tile and its rests, with an epilogue") {
 }
 
 TEST_CASE("half kernels: runs of any length, rows that overlap or lie apart, and nothing read or written beside them") {
-  for_each_half([](detail::HostHalfKernels const& kernels) {
+  for_each_half([](detail::HostBf16Kernels const& kernels) {
     for (std::size_t segments : {1u, 2u, 3u})
       for (std::size_t length : {2u, 12u, 30u, 32u, 34u, 48u, 64u, 96u, 110u})
         for (std::size_t rows : {1u, 5u, 16u, 24u, 33u, 49u})
@@ -131,7 +131,7 @@ TEST_CASE("half kernels: runs of any length, rows that overlap or lie apart, and
             for (auto* list : {&c, &addend})
               for (auto& x : *list) x = random.number();
             auto const before = c;
-            detail::HostHalfGemmBlock g;
+            detail::HostBf16GemmBlock g;
             g.a = a.data();
             g.a_stride = a_stride;
             g.segments = segments;
@@ -180,7 +180,7 @@ TEST_CASE("half kernels: runs of any length, rows that overlap or lie apart, and
 }
 
 TEST_CASE("half kernels: convolutions against the portable ones of the rounded operands") {
-  for_each_half([](detail::HostHalfKernels const& kernels) {
+  for_each_half([](detail::HostBf16Kernels const& kernels) {
     Context<Exec> const context;
     struct Case {
       std::size_t c, out, kernel, stride, padding;
@@ -212,7 +212,7 @@ TEST_CASE("half kernels: convolutions against the portable ones of the rounded o
 }
 
 TEST_CASE("half kernels: attention, only the weights are rounded where the operands need not be") {
-  for_each_half([](detail::HostHalfKernels const& kernels) {
+  for_each_half([](detail::HostBf16Kernels const& kernels) {
     struct Case {
       std::size_t queries, keys, depth;
       bool causal;
@@ -246,14 +246,14 @@ TEST_CASE("half kernels: attention, only the weights are rounded where the opera
       };
       auto const hq = spread(q), hk = spread(k), hv = spread(v);
       std::vector<std::uint16_t> ho(t.queries * stride, not_a_number);
-      detail::HostHalfAttention half;
+      detail::HostBf16Attention half;
       half.q = hq.data(), half.k = hk.data(), half.v = hv.data(), half.o = ho.data();
       half.q_stride = half.k_stride = half.v_stride = half.o_stride = stride;
       half.queries = t.queries, half.keys = t.keys, half.head_dim = t.depth;
       half.scale = scale;
       half.causal = t.causal;
       half.scratch = scratch.data();
-      kernels.attention_of_halves(half);
+      kernels.attention_of_bf16(half);
       CHECK(scratch.back() == -7.0f);
       std::size_t different = 0;
       for (std::size_t i = 0; i < ho.size(); ++i)
@@ -302,12 +302,12 @@ TEST_CASE("emulated tiles refuse what the CPU refuses, and multiply as the manua
 }
 
 TEST_CASE("a product of tiles leaves none configured, whatever its size") {
-  if (detail::available_host_half_kernels().empty()) return;
+  if (detail::available_host_bf16_kernels().empty()) return;
   for (std::size_t rows : {0u, 1u, 40u})
     for (std::size_t length : {32u, 50u}) {
       std::vector<std::uint16_t> const a(std::max<std::size_t>(1, rows) * length), b(length * 32);
       std::vector<float> c(std::max<std::size_t>(1, rows), -1.0f);
-      detail::HostHalfGemmBlock g;
+      detail::HostBf16GemmBlock g;
       g.a = a.data();
       g.a_stride = g.segment_length = length;
       g.rows = rows;

@@ -35,13 +35,13 @@ struct HostProduct {
   T const* packed_b = nullptr;  // panels of `columns` of the kernels, zero padded
   std::size_t columns = 0;
   float* c = nullptr;
-  std::uint16_t* c_half = nullptr;  // bf16 products only: where c goes instead, rounded, if it is an operand itself
+  std::uint16_t* c_bf16 = nullptr;  // bf16 products only: where c goes instead, rounded, if it is an operand itself
   std::size_t c_stride = 0;
   HostEpilogue epilogue;
 };
 using HostGemmBlock = HostProduct<float>;
 /// Runs are of an even length and without steps; a panel holds two rows of B at a time, their elements side by side.
-using HostHalfGemmBlock = HostProduct<std::uint16_t>;
+using HostBf16GemmBlock = HostProduct<std::uint16_t>;
 
 /// One head of softmax attention: o = softmax(scale * q k^T + mask) v.
 template <class T>
@@ -64,7 +64,7 @@ struct HostSoftmaxAttention {
 };
 using HostAttention = HostSoftmaxAttention<float>;
 /// bf16; head_dim and all strides are even.
-using HostHalfAttention = HostSoftmaxAttention<std::uint16_t>;
+using HostBf16Attention = HostSoftmaxAttention<std::uint16_t>;
 
 /// One head of linear attention with the feature map phi(x) = elu(x) + 1, along a sequence of rows of head_dim floats.
 struct HostLinearAttention {
@@ -131,14 +131,14 @@ struct HostKernels {
 };
 
 /// Matrix products with operands of bf16, two to a lane, and sums of fp32; for machines that have such instructions.
-struct HostHalfKernels {
+struct HostBf16Kernels {
   char const* name;
   std::size_t rows, columns;  // of a register tile
 
-  void (*gemm)(HostHalfGemmBlock const&);
+  void (*gemm)(HostBf16GemmBlock const&);
   /// Softmax attention; scratch as attention_scratch says.
   void (*attention)(HostAttention const&);
-  void (*attention_of_halves)(HostHalfAttention const&);
+  void (*attention_of_bf16)(HostBf16Attention const&);
   std::size_t (*attention_scratch)(std::size_t keys, std::size_t head_dim);
   /// Rounds to nearest even.
   void (*round)(float const* x, std::uint16_t* y, std::size_t count);

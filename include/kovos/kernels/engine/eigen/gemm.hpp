@@ -6,10 +6,13 @@
 #include <cstddef>
 
 #include "kovos/core/execution.hpp"
+#include "kovos/core/parallel.hpp"
 #include "kovos/kernels/engine/library.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/problem/gemm.hpp"
 
-namespace kovos::detail {
+namespace kovos {
+
+namespace detail {
 
 /// Matrix products by Eigen, a block of rows per task; the epilogue follows while the block is in cache.
 template <class Exec, class Product>
@@ -33,4 +36,26 @@ void gemm_eigen(Context<Exec> const& context, Product const& p) {
   });
 }
 
-}  // namespace kovos::detail
+}  // namespace detail
+
+namespace engine {
+
+/// Matrix products by Eigen, the rest portable.
+struct Eigen {
+  template <class Exec>
+  static bool serves(Context<Exec> const& context) {
+    return context.engine() == Engine::eigen;
+  }
+};
+
+template <class Exec, class A, class B>
+requires(is_host_execution<Exec>&& is_model_scalar<A>&& is_model_scalar<B>) bool run(
+    Eigen, Context<Exec> const& context, problem::Product<A, B, float> const& p) {
+  if (p.a.columns == 0 || !has_unit_columns(p)) return false;
+  detail::gemm_eigen(context, p);
+  return true;
+}
+
+}  // namespace engine
+
+}  // namespace kovos

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the host engine has.
+#include "kovos/core/config.hpp"
+#include "kovos/kernels/engine/host/host.hpp"
+#ifdef KOVOS_HOST_ENGINE
+#include "kovos/kernels/engine/host/elementwise.hpp"
+#include "kovos/kernels/engine/host/gemm.hpp"
+#include "kovos/kernels/engine/host/normalization.hpp"
+#include "kovos/kernels/engine/host/sums.hpp"
+#endif

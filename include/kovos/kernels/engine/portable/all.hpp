@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the portable engine has: everything.
+#include "kovos/kernels/engine/portable/elementwise.hpp"
+#include "kovos/kernels/engine/portable/gemm.hpp"
+#include "kovos/kernels/engine/portable/normalization.hpp"
+#include "kovos/kernels/engine/portable/portable.hpp"
+#include "kovos/kernels/engine/portable/sums.hpp"
