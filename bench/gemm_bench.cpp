@@ -67,17 +67,17 @@ void* open_first(char const* variable, std::vector<std::string> names, std::stri
 #ifdef KOVOS_ENABLE_ONEDNN
 /// A product of bf16 as a program that runs a model with oneDNN has it: weights in the layout that oneDNN asks for, and
 /// the other operand in bf16 already.
-class OnednnHalfProduct {
+class OnednnBf16Product {
  public:
   void prepare(Shape const& s, Floats const& a, Floats const& b) {
     using Desc = dnnl::memory::desc;
     using Type = dnnl::memory::data_type;
     dnnl::memory::dims const size_a{dim(s.m), dim(s.k)}, size_b{dim(s.k), dim(s.n)}, size_c{dim(s.m), dim(s.n)};
     auto const rows = dnnl::memory::format_tag::ab, any = dnnl::memory::format_tag::any;
-    Desc const half_a(size_a, Type::bf16, rows), half_b(size_b, Type::bf16, any), sums(size_c, Type::f32, rows);
-    auto const product = detail::onednn_product(engine_, half_a, half_b, sums);
+    Desc const rounded_a(size_a, Type::bf16, rows), rounded_b(size_b, Type::bf16, any), sums(size_c, Type::f32, rows);
+    auto const product = detail::onednn_product(engine_, rounded_a, rounded_b, sums);
     product_ = dnnl::matmul(product);
-    a_ = converted(Desc(size_a, Type::f32, rows), *a, half_a);
+    a_ = converted(Desc(size_a, Type::f32, rows), *a, rounded_a);
     b_ = converted(Desc(size_b, Type::f32, rows), *b, product.weights_desc());
     sums_ = sums;
   }
@@ -106,7 +106,7 @@ class OnednnHalfProduct {
 #endif
 
 /// As in a model: weights are packed once. Kovos rounds the other operand in each call.
-std::vector<Contender> half_contenders() {
+std::vector<Contender> bf16_contenders() {
   std::vector<Contender> list;
 #ifdef KOVOS_HOST_ENGINE
   for (auto const* kernels : detail::available_host_bf16_kernels()) {
@@ -126,7 +126,7 @@ std::vector<Contender> half_contenders() {
 #endif
 #ifdef KOVOS_ENABLE_ONEDNN
   if (detail::onednn_has_bf16()) {
-    auto const product = std::make_shared<OnednnHalfProduct>();
+    auto const product = std::make_shared<OnednnBf16Product>();
     auto const* const version = dnnl_version();
     list.push_back({bench::text("oneDNN %d.%d.%d", version->major, version->minor, version->patch),
                     [product](Shape const&, float const*, float const*, float* c) { product->run(c); },
@@ -204,11 +204,11 @@ int main(int count, char** values) {
   record["benchmark"] = "gemm";
   record["machine"] = bench::machine(context);
   auto const peaks = measure_peaks(context);
-  record["peaks"] = {{"fma_gflops", peaks.fma_gflops}, {"half_gflops", peaks.half_gflops}, {"isa", peaks.isa}};
+  record["peaks"] = {{"fma_gflops", peaks.fma_gflops}, {"bf16_gflops", peaks.half_gflops}, {"isa", peaks.isa}};
   record["rounds"] = rounds;
-  bool const half = arguments.option("--precision", "fp32") == "bf16";
-  double const peak = half ? peaks.half_gflops : peaks.fma_gflops;
-  auto list = half ? half_contenders() : contenders();
+  bool const in_bf16 = arguments.option("--precision", "fp32") == "bf16";
+  double const peak = in_bf16 ? peaks.half_gflops : peaks.fma_gflops;
+  auto list = in_bf16 ? bf16_contenders() : contenders();
   if (list.empty()) {
     std::fprintf(stderr, "kovos_gemm_bench: this machine has no instructions for products of bf16\n");
     return 1;
@@ -257,7 +257,7 @@ int main(int count, char** values) {
         if (contender.takes(s))
           contender.times.push_back(bench::seconds([&] { contender.product(s, a.data(), b.data(), c.data()); }));
     double const bytes =
-        4.0 * static_cast<double>(s.m * s.k + s.m * s.n) + (half ? 2.0 : 4.0) * static_cast<double>(s.k * s.n);
+        4.0 * static_cast<double>(s.m * s.k + s.m * s.n) + (in_bf16 ? 2.0 : 4.0) * static_cast<double>(s.k * s.n);
     double const floor = std::max(gflop / peak, 1e-9 * bytes / peaks.triad_gbytes);
     Json r{{"where", s.where}, {"m", s.m}, {"k", s.k}, {"n", s.n}, {"gflop", gflop}, {"floor_seconds", floor}};
     std::vector<std::string> cells{s.where, bench::text("%zu x %zu x %zu", s.m, s.k, s.n)};

@@ -15,7 +15,7 @@ int main(int count, char** values) {
   record["machine"] = bench::machine(context);
   auto const peaks = measure_peaks(context);
   record["peaks"] = {{"fma_gflops", peaks.fma_gflops},
-                     {"half_gflops", peaks.half_gflops},
+                     {"bf16_gflops", peaks.half_gflops},
                      {"isa", peaks.isa},
                      {"copy_gbytes", peaks.copy_gbytes},
                      {"triad_gbytes", peaks.triad_gbytes}};

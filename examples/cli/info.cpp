@@ -43,9 +43,9 @@ void add_info(CLI::App& app, Action& action) {
 #ifdef KOVOS_HOST_ENGINE
       for (auto const* kernels : detail::available_host_kernels()) isa.emplace_back(kernels->name);
 #endif
-      std::vector<std::string> half;  // of products of bf16, best last
+      std::vector<std::string> bf16_sets;  // of products of bf16, best last
 #ifdef KOVOS_HOST_ENGINE
-      for (auto const* kernels : detail::available_host_bf16_kernels()) half.emplace_back(kernels->name);
+      for (auto const* kernels : detail::available_host_bf16_kernels()) bf16_sets.emplace_back(kernels->name);
 #endif
       Context<> const context;
       nlohmann::ordered_json out;
@@ -56,7 +56,7 @@ void add_info(CLI::App& app, Action& action) {
       out["threads"] = context.exec().concurrency();
       out["engine"] = engine_name(context);
       out["instruction_sets"] = isa;
-      out["bf16_instruction_sets"] = half;
+      out["bf16_instruction_sets"] = bf16_sets;
       if (*json) {
         std::printf("%s\n", out.dump(2).c_str());
         return done;
@@ -73,7 +73,7 @@ void add_info(CLI::App& app, Action& action) {
           KOVOS_VERSION_STRING, KOKKOS_VERSION / 10000, KOKKOS_VERSION / 100 % 100, KOKKOS_VERSION % 100,
           joined(backends).c_str(), Kokkos::DefaultExecutionSpace::name(), context.exec().concurrency(),
           engine_name(context).c_str(), joined(isa).c_str(),
-          half.empty() ? "no instructions for them here" : joined(half).c_str());
+          bf16_sets.empty() ? "no instructions for them here" : joined(bf16_sets).c_str());
       return done;
     };
   });

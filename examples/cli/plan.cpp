@@ -91,14 +91,14 @@ int run(Options const& o) {
   double operations_peak = 0, bytes_peak = 0;
   if constexpr (is_host_execution<Kokkos::DefaultExecutionSpace>) {
     auto const peaks = measure_peaks(model.context());
-    bool const halves = o.precision == "bf16" && peaks.half_gflops > 0;
-    operations_peak = 1e9 * (halves ? peaks.half_gflops : peaks.fma_gflops);
+    bool const in_bf16 = o.precision == "bf16" && peaks.half_gflops > 0;
+    operations_peak = 1e9 * (in_bf16 ? peaks.half_gflops : peaks.fma_gflops);
     bytes_peak = 1e9 * std::max(peaks.copy_gbytes, peaks.triad_gbytes);
     std::printf("%s, %zu classes, %zu x %zu pixels, %s, %zu view%s, %s, engine %s\n",
                 std::string(model.preset()).c_str(), o.classes, size.width, size.height, o.window.c_str(), views,
                 views == 1 ? "" : "s", o.precision.c_str(), engine_name(model.context()).c_str());
     std::printf("measured peaks of this machine: %.0f GFLOP/s (%s products), %.1f GB/s; %d threads\n\n",
-                operations_peak * 1e-9, halves ? "bf16" : "fp32", bytes_peak * 1e-9,
+                operations_peak * 1e-9, in_bf16 ? "bf16" : "fp32", bytes_peak * 1e-9,
                 model.context().exec().concurrency());
   }
   std::vector<std::pair<std::string, double>> times;

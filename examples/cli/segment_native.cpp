@@ -12,11 +12,11 @@
 #include <utility>
 
 #include "command.hpp"
+#include "kovos/drawing/overlay.hpp"
+#include "kovos/drawing/palette.hpp"
 #include "kovos/io/image.hpp"
 #include "kovos/io/picture_format.hpp"
 #include "kovos/segmentation/native_windows.hpp"
-#include "kovos/segmentation/overlay.hpp"
-#include "kovos/segmentation/palette.hpp"
 
 namespace kovos::cli {
 

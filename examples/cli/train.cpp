@@ -35,7 +35,7 @@ namespace {
 struct Arguments {
   std::string config, output, vocabulary;
   std::vector<std::string> settings;
-  bool resume = false, torch = false, half = false, show = false;
+  bool resume = false, torch = false, bf16_model = false, show = false;
 };
 
 /// "key=value", the value as JSON or else as a text; settings that are texts take what stands there.
@@ -92,7 +92,7 @@ int run(Arguments const& a) {
   run.vocabulary = optional_path(a.vocabulary);
   run.resume = a.resume;
   run.torch = a.torch;
-  run.half = a.half;
+  run.bf16_model = a.bf16_model;
   auto const holds = [&](char const* name) { return std::filesystem::exists(run.output / name); };
   if (a.resume && !holds("checkpoint.safetensors"))
     throw UsageError("'" + a.output + "' holds no checkpoint to resume from");
@@ -132,7 +132,7 @@ void add_train(CLI::App& app, Machine& machine, Action& action) {
   command->add_option("--vocabulary", a->vocabulary, "CLIP's vocabulary, if not beside the initial weights");
   command->add_flag("--resume", a->resume, "Go on from the checkpoint in the output folder");
   command->add_flag("--pth", a->torch, "Also write checkpoint.pth for PyTorch");
-  command->add_flag("--bf16-model", a->half, "Store the final model's matrices as bf16");
+  command->add_flag("--bf16-model", a->bf16_model, "Store the final model's matrices as bf16");
   command->add_flag("--show-settings", a->show, "Print all settings and stop");
   add_machine_options(*command, machine);
   command->callback([a, &action] { action = [a] { return run(*a); }; });

@@ -23,6 +23,7 @@
 #include "kovos/clip/settings_beside.hpp"
 #include "kovos/data/augmentation.hpp"
 #include "kovos/data/scenes.hpp"
+#include "kovos/drawing/curves.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/io/image.hpp"
 #include "kovos/io/result.hpp"
@@ -34,7 +35,6 @@
 #include "kovos/text/benchmark_classes.hpp"
 #include "kovos/text/bpe_trainer.hpp"
 #include "kovos/text/embedded_vocabulary.hpp"
-#include "kovos/training/curves.hpp"
 #include "kovos/training/initialization.hpp"
 #include "kovos/training/log.hpp"
 #include "kovos/training/tasks.hpp"
@@ -55,12 +55,12 @@ inline TensorBytes as_bf16(TensorBytes const& tensor) {
   auto const values = to_float(tensor);
   auto owner = std::make_shared<std::vector<bf16>>(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) (*owner)[i] = bf16(values[i]);
-  TensorBytes half;
-  half.dtype = DType::bf16;
-  half.shape = tensor.shape;
-  half.bytes = std::as_bytes(std::span<bf16 const>(*owner));
-  half.owner = owner;
-  return half;
+  TensorBytes rounded;
+  rounded.dtype = DType::bf16;
+  rounded.shape = tensor.shape;
+  rounded.bytes = std::as_bytes(std::span<bf16 const>(*owner));
+  rounded.owner = owner;
+  return rounded;
 }
 
 /// The weights alone, with their tokenizer: what `--model` takes.
@@ -69,7 +69,7 @@ void write_model(TrainingRun const& run, Context<> const& context, Network& netw
                  TrainedParameters<> const& parameters, std::string const& merges, std::string const& preset) {
   NamedTensors file;
   file.tensors = model_tensors(context, network, &parameters);
-  if (run.half)
+  if (run.bf16_model)
     for (auto& entry : file.tensors)
       if (entry.second.shape.size() >= 2) entry.second = as_bf16(entry.second);
   if (!merges.empty()) file.tensors[std::string(embedded_merges_key)] = vocabulary_tensor(merges);

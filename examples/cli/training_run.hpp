@@ -15,8 +15,8 @@ struct TrainingRun {
   std::filesystem::path output;
   std::optional<std::filesystem::path> vocabulary;
   bool resume = false;
-  bool torch = false;  ///< also writes checkpoint.pth
-  bool half = false;   ///< model.safetensors stores bf16
+  bool torch = false;       ///< also writes checkpoint.pth
+  bool bf16_model = false;  ///< model.safetensors stores bf16
 };
 
 // Each preset has a translation unit of its own, which compiles a whole network with its gradients.

@@ -8,7 +8,7 @@
 #include "kovos/core/image.hpp"
 #include "kovos/core/label_map.hpp"
 #include "kovos/core/tensor.hpp"
+#include "kovos/drawing/overlay.hpp"
 #include "kovos/io/image.hpp"
 #include "kovos/segmentation/cat_seg.hpp"
-#include "kovos/segmentation/overlay.hpp"
 #include "kovos/version.hpp"

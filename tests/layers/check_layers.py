@@ -14,16 +14,17 @@ ALLOWED = {
     "core": set(),
     "io": {"core"},
     "interop": {"core"},
+    "drawing": {"core", "io"},
     "kernels": {"core"},
     "autodiff": {"kernels", "core"},
-    "nn": {"autodiff", "kernels", "core"},
+    "nn": {"autodiff", "io", "kernels", "core"},
     "text": {"core", "io"},
     "clip": {"nn", "autodiff", "text", "io", "kernels", "core"},
     "segmentation": {"clip", "nn", "autodiff", "text", "io", "kernels", "core"},
     "metrics": {"core", "kernels"},
     "data": {"text", "core", "io", "kernels"},
     "distribution": {"core", "io", "metrics"},
-    "training": {"segmentation", "clip", "nn", "autodiff", "text", "io", "kernels", "core", "metrics", "data"},
+    "training": {"segmentation", "clip", "nn", "autodiff", "text", "io", "kernels", "core", "metrics", "data", "drawing"},
 }
 # Where a library may be named: rooms, or single headers. Core and kernels need Kokkos alone, io and text not even that.
 LIBRARIES = {
@@ -41,7 +42,7 @@ LIBRARIES = {
     "jpeglib.h": {"io/jpeg.hpp"},
     "jerror.h": {"io/jpeg.hpp"},
     "tiffio.h": {"io/detail/tiff_handle.hpp"},
-    "utf8proc.h": {"text", "segmentation/legend_font.hpp"},
+    "utf8proc.h": {"text", "drawing/font.hpp"},
     "mpi.h": {"distribution/mpi.hpp"},
     "cuda_runtime_api.h": {"core/device.hpp"},
     "fcntl.h": {"io/file.hpp", "io/line_file.hpp"},

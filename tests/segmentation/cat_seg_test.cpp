@@ -384,7 +384,7 @@ TEST_CASE("text embeddings are kept on disk and found again") {
 }
 
 template <class T>
-void check_packed_file(MatmulPrecision precision) {
+void check_start_cache(MatmulPrecision precision) {
   auto const folder = fresh_folder();
   EmbeddingCache const cache(folder / "cache");
   auto const weights = folder / "weights.safetensors";
@@ -421,8 +421,8 @@ void check_packed_file(MatmulPrecision precision) {
 }
 
 TEST_CASE("packed weights are kept on disk, and the next start packs nothing") {
-  check_packed_file<float>(MatmulPrecision::fp32);
-  check_packed_file<bf16>(MatmulPrecision::bf16);
+  check_start_cache<float>(MatmulPrecision::fp32);
+  check_start_cache<bf16>(MatmulPrecision::bf16);
 }
 
 TEST_CASE("what cannot be encoded is refused") {

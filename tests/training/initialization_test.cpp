@@ -202,10 +202,10 @@ TEST_CASE("initialization: the head starts as PyTorch's layers start") {
 }
 
 TEST_CASE("initialization: bf16 parameters are the rounded fp32 ones") {
-  auto const full = values_of(drawn(3)), half = values_of(drawn<bf16>(3));
-  CHECK(full.size() == half.size());
+  auto const full = values_of(drawn(3)), stored = values_of(drawn<bf16>(3));
+  CHECK(full.size() == stored.size());
   bool rounded = false;
-  for (auto const& [name, list] : half) {
+  for (auto const& [name, list] : stored) {
     auto expected = full.at(name);
     if (list != expected) {
       rounded = true;

@@ -37,9 +37,9 @@ struct Products {
 };
 
 /// The gradients of a bf16 run beside those of an fp32 run, part by part.
-std::map<std::string, Products> compare(RecordedRun<bf16> const& half, RecordedRun<> const& full) {
-  REQUIRE(half.parameters().list().size() == full.parameters().list().size());
-  auto const a = to_host(half.context(), half.parameters().gradients()),
+std::map<std::string, Products> compare(RecordedRun<bf16> const& mixed, RecordedRun<> const& full) {
+  REQUIRE(mixed.parameters().list().size() == full.parameters().list().size());
+  auto const a = to_host(mixed.context(), mixed.parameters().gradients()),
              b = to_host(full.context(), full.parameters().gradients());
   std::map<std::string, Products> parts;
   for (auto const& entry : full.parameters().list())
@@ -55,13 +55,13 @@ std::map<std::string, Products> compare(RecordedRun<bf16> const& half, RecordedR
 
 TEST_CASE("Loss and gradients with a bf16 image encoder are those of its rounded weights") {
   Context<Exec> const context;
-  RecordedRun<bf16> half(context, "rate_x1");
+  RecordedRun<bf16> mixed(context, "rate_x1");
   NamedTensors rounded;
-  rounded.tensors = model_tensors(context, half.network());
+  rounded.tensors = model_tensors(context, mixed.network());
   RecordedRun<> full(context, "rate_x1", rounded);
-  double const a = half.gradients(), b = full.gradients();
+  double const a = mixed.gradients(), b = full.gradients();
   CHECK(std::fabs(a / b - 1) < 1e-5);
-  for (auto const& [part, products] : compare(half, full)) {
+  for (auto const& [part, products] : compare(mixed, full)) {
     MESSAGE(part, ": relative error ", products.relative_error());
     CHECK(products.relative_error() < 1e-5);
   }
@@ -69,13 +69,13 @@ TEST_CASE("Loss and gradients with a bf16 image encoder are those of its rounded
 
 TEST_CASE("Loss and gradients with a bf16 image encoder are near those of fp32") {
   Context<Exec> const context;
-  RecordedRun<bf16> half(context, "rate_x1");
+  RecordedRun<bf16> mixed(context, "rate_x1");
   RecordedRun<> full(context, "rate_x1");
-  double const a = half.gradients(), b = full.gradients();
+  double const a = mixed.gradients(), b = full.gradients();
   MESSAGE("relative difference of the loss ", a / b - 1);
   CHECK(a != b);
   CHECK(std::fabs(a / b - 1) < 1e-4);
-  auto const parts = compare(half, full);
+  auto const parts = compare(mixed, full);
   CHECK(parts.size() == 10);
   for (auto const& [part, products] : parts) {
     MESSAGE(part, ": cosine 1 - ", 1 - products.cosine(), ", relative error ", products.relative_error());
@@ -87,8 +87,8 @@ TEST_CASE("Loss and gradients with a bf16 image encoder are near those of fp32")
 TEST_CASE("Twenty training steps with a bf16 image encoder stay near fp32") {
   Context<Exec> const context;
   for (auto const& [name, bound] : {std::pair{"rate_x1", 2e-3}, std::pair{"rate_x10", 1e-2}}) {
-    auto const half = RecordedRun<bf16>(context, name).curve(), full = RecordedRun<>(context, name).curve();
-    double const worst = test::largest_relative_difference(half, full);
+    auto const mixed = RecordedRun<bf16>(context, name).curve(), full = RecordedRun<>(context, name).curve();
+    double const worst = test::largest_relative_difference(mixed, full);
     MESSAGE(std::string(name), ": largest relative difference of a loss ", worst);
     CHECK(worst < bound);
   }

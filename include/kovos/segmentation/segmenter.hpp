@@ -17,7 +17,6 @@
 #include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/embedding_cache.hpp"
 #include "kovos/clip/encoded_words.hpp"
-#include "kovos/clip/packed_file.hpp"
 #include "kovos/clip/word_encoder.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/image.hpp"
@@ -25,6 +24,7 @@
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/nn/parameter.hpp"
+#include "kovos/nn/start_cache.hpp"
 #include "kovos/segmentation/decode/labels.hpp"
 #include "kovos/segmentation/decode/mask_classes.hpp"
 #include "kovos/segmentation/outputs.hpp"
@@ -117,7 +117,7 @@ class Segmenter {
     return encode(class_list(std::vector<std::string>(names.begin(), names.end())));
   }
 
-  /// Keeps what the engine made of the weights by now (PackedFile) in the cache's folder, so that the next load() maps
+  /// Keeps what the engine made of the weights by now (StartCache) in the cache's folder, so that the next load() maps
   /// it and reads little else. Call it after a picture: before the first one nothing is packed. About as large as the
   /// weights at this precision; writes nothing if nothing is new, if there is no folder, or if the model was not loaded
   /// from a file. Whether it wrote; throws nothing.
@@ -171,7 +171,7 @@ class Segmenter {
   Tokenizer tokenizer_;
   Context<Exec> context_;
   EmbeddingCache cache_;
-  std::shared_ptr<PackedFile> packed_;  // of models from load() only
+  std::shared_ptr<StartCache> packed_;  // of models from load() only
 };
 
 // Not in the class, where they would be inline: what is inline is instantiated even where it is linked.
@@ -188,9 +188,9 @@ template <class Net, class Exec>
 requires segmenter_network<Net, Exec> Segmenter<Net, Exec> Segmenter<Net, Exec>::from_tensors(
     NamedTensors const& tensors, Vocabulary vocabulary, Context<Exec> context, EmbeddingCache cache) {
   Network network;
-  std::shared_ptr<PackedFile> packed;
+  std::shared_ptr<StartCache> packed;
   if constexpr (is_host_execution<Exec>)
-    packed = std::make_shared<PackedFile>(cache.folder(), tensors, engine_name(context), std::string(Net::storage));
+    packed = std::make_shared<StartCache>(cache.folder(), tensors, engine_name(context), std::string(Net::storage));
   load_parameters_or_throw(context, network, packed ? packed->ready(tensors) : tensors, Net::preset);
   Segmenter model(std::move(network), Tokenizer(std::move(vocabulary)), std::move(context), std::move(cache));
   if constexpr (is_host_execution<Exec>) packed->restore(model.context_, model.network_, tensors);

@@ -21,8 +21,8 @@
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
+#include "kovos/drawing/curves.hpp"
 #include "kovos/io/file.hpp"
-#include "kovos/training/curves.hpp"
 
 namespace kovos {
 

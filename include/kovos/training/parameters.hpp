@@ -71,9 +71,9 @@ class TrainedParameters {
       if constexpr (std::is_same_v<T, float>) {
         parameter.train_in({slot.data(), Extents<E...>{}, values_.owner()});
       } else {
-        Tensor<T, Extents<E...>, M> half{Extents<E...>{}};
-        parameter.train_in(half);
-        halves_.push_back({half.reshape(dynamic_extents<1>{entry.size}), entry.offset});
+        Tensor<T, Extents<E...>, M> rounded{Extents<E...>{}};
+        parameter.train_in(rounded);
+        copies_.push_back({rounded.reshape(dynamic_extents<1>{entry.size}), entry.offset});
       }
     };
     for_each_parameter(network, bind);
@@ -91,19 +91,19 @@ class TrainedParameters {
   void watch(Tape<Exec, Policy> const& tape) const {
     for (auto const& entry : list_)
       tape.watch(values_.slice(entry.offset, entry.size), gradients_.slice(entry.offset, entry.size));
-    for (auto const& half : halves_) tape.watch(half.copy, gradients_.slice(half.offset, half.copy.size()));
+    for (auto const& rounded : copies_) tape.watch(rounded.copy, gradients_.slice(rounded.offset, rounded.copy.size()));
   }
 
   void clear_gradients() const { fill(context_, gradients_, 0.0f); }
 
   /// Rounds the master weights into the network's bf16 copies; after every change of `values`.
   void publish() const {
-    for (auto const& half : halves_) round(context_, values_.data() + half.offset, half.copy);
+    for (auto const& rounded : copies_) round(context_, values_.data() + rounded.offset, rounded.copy);
   }
 
  private:
   static constexpr std::size_t alignment = 16;
-  struct Half {
+  struct RoundedCopy {
     DynamicTensor<bf16, 1, Memory> copy;
     std::size_t offset;
   };
@@ -118,7 +118,7 @@ class TrainedParameters {
  private:
   Context<Exec> context_;
   std::vector<TrainedParameter> list_;
-  std::vector<Half> halves_;
+  std::vector<RoundedCopy> copies_;
   Flat values_, gradients_;
 };
 

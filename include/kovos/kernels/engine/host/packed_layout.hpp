@@ -5,7 +5,7 @@
 
 namespace kovos::detail {
 
-/// What PackedOperands hold. The numbers and what they mean are kept on disk: see PackedFile::format.
+/// What PackedOperands hold. The numbers and what they mean are kept on disk: see StartCache::format.
 enum PackedLayout : std::size_t {
   packed_as_matrix,
   packed_as_bf16_matrix,

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kovos/segmentation/overlay.hpp"
+#include "kovos/drawing/overlay.hpp"
 
 namespace {
 

@@ -35,7 +35,7 @@ namespace kovos {
 /// counts only for the weights it was made of, told by their names and shapes and by the file's size and times: their
 /// content is not hashed, because that would take longer than packing it. A file that is damaged, foreign or out of
 /// date is as good as none, and so is a folder that cannot be written: nothing is ever thrown. For host memory.
-class PackedFile {
+class StartCache {
  public:
   /// To be counted up whenever what a Key stands for changes: the layouts and their numbers, the order of the elements,
   /// or what is converted how.
@@ -43,7 +43,7 @@ class PackedFile {
 
   /// Looks for the file of these weights. engine: engine_name(); type: what tells apart how the parameters are stored.
   /// No folder, or weights that are not from a file: there is none and none is written.
-  PackedFile(std::filesystem::path const& folder, NamedTensors const& weights, std::string const& engine,
+  StartCache(std::filesystem::path const& folder, NamedTensors const& weights, std::string const& engine,
              std::string const& type) {
     if (folder.empty() || weights.stamp.empty()) return;
     std::error_code ignored;

@@ -15,9 +15,9 @@
 #include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/image.hpp"
-#include "kovos/segmentation/legend_font.hpp"
-#include "kovos/segmentation/overlay.hpp"
-#include "kovos/segmentation/palette.hpp"
+#include "kovos/drawing/font.hpp"
+#include "kovos/drawing/overlay.hpp"
+#include "kovos/drawing/palette.hpp"
 
 namespace kovos {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kovos/clip/packed_file.hpp"
+#include "kovos/nn/start_cache.hpp"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -89,7 +89,7 @@ struct Start {
   bool save() { return packed.save(context, module); }
 
   NamedTensors file;
-  PackedFile packed;
+  StartCache packed;
   Host context;
   Module module;
 };
@@ -240,7 +240,7 @@ TEST_CASE("without a folder, or without a file of weights, nothing is kept") {
   }
   auto tensors = read_checkpoint(folder.weights());
   tensors.stamp.clear();
-  PackedFile file(folder.cache(), tensors, "host", "fp32");
+  StartCache file(folder.cache(), tensors, "host", "fp32");
   Start start(folder.weights(), {});
   (void)start.work(0);
   CHECK(!file.save(start.context, start.module));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kovos/training/curves.hpp"
+#include "kovos/drawing/curves.hpp"
 
 #include <doctest/doctest.h>
 

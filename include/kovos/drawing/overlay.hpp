@@ -16,9 +16,9 @@
 #include "kovos/core/error.hpp"
 #include "kovos/core/image.hpp"
 #include "kovos/core/label_map.hpp"
+#include "kovos/drawing/font.hpp"
+#include "kovos/drawing/palette.hpp"
 #include "kovos/io/image.hpp"
-#include "kovos/segmentation/legend_font.hpp"
-#include "kovos/segmentation/palette.hpp"
 
 namespace kovos {
 
@@ -53,7 +53,7 @@ inline std::size_t text_width(std::string_view text, std::size_t scale) {
 inline void draw_text(Image& image, std::size_t top, std::size_t left, std::string_view text, std::size_t scale,
                       Color const& color) {
   for (char const c : text) {
-    auto const& glyph = legend_glyphs[static_cast<unsigned char>(c) - 0x20];
+    auto const& glyph = glyphs[static_cast<unsigned char>(c) - 0x20];
     for (std::size_t x = 0; x < glyph_width; ++x)
       for (std::size_t y = 0; y < glyph_height; ++y)
         if (glyph[x] >> y & 1) fill_box(image, top + y * scale, left + x * scale, scale, scale, color);
