@@ -40,7 +40,7 @@ inline double activation_bound(double x, Activation activation) {
   return 16 * unit * (activation == Activation::sigmoid ? 1.0 : std::fabs(x)) + 1e-37;
 }
 
-/// The result of activation(x) for an x known up to x_bound; no activation is steeper than 1.13.
+/// The result of activation(x) for an x known up to its bound; no activation is steeper than 1.13.
 inline void activate(Expected& e, Activation activation) {
   for (std::size_t i = 0; i < e.value.size(); ++i) {
     e.bound[i] = 1.13 * e.bound[i] + activation_bound(e.value[i], activation) + unit * std::fabs(e.value[i]);

@@ -202,7 +202,8 @@ class Tape {
   }
 
   /// Notes a step that has written `output` from memory with the gradients `inputs`, and needs the values of `kept`
-  /// again. rule(tape, d_output) adds to the gradients of the inputs. Nothing is noted if no input has a gradient.
+  /// again. rule(tape, dy), where dy is the gradient of `output`, adds to the gradients of the inputs. Nothing is noted
+  /// if no input has a gradient.
   template <class Rule>
   void record(void const* output, std::initializer_list<gradient_type> inputs, std::initializer_list<void const*> kept,
               Rule rule) const {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The only header that asks about compiler and architecture.
+// Which compiler and architecture this is, asked in one place. Only the text for instruction sets asks again, where the
+// compilers want other pragmas, or an intrinsic needs its header.
 
 #if defined(__GNUC__) && !defined(__HIPCC__) && !defined(__SYCL_DEVICE_ONLY__) && \
     (!defined(__CUDACC__) || (defined(__NVCC__) && !defined(__clang__)))

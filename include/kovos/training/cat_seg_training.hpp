@@ -55,8 +55,7 @@ struct CatSegParameterRule {
   }
 };
 
-/// One batch for CAT-Seg: pictures of clip_resolution x clip_resolution pixels with their labels, and the prompts of
-/// all classes, `num_templates` each, class by class.
+/// One batch for CAT-Seg: pictures of clip_resolution x clip_resolution pixels with their labels.
 struct SegmentationBatch {
   std::vector<Image> images;
   std::vector<LabelMap> labels;
