@@ -72,7 +72,7 @@ class Tree:
                 self.mentions += [(name, line, text, False) for line, text in comments]
             elif path.name == "foreign_names.txt":
                 self.foreign = set(HASH.sub("", path.read_text("utf-8")).split())
-            elif path.name == "error_sentences.txt":
+            elif path.name.startswith("error_sentences") and path.suffix == ".txt":
                 continue
             elif path.suffix in SCRIPTS or not path.suffix:
                 text = path.read_text("utf-8")
