@@ -10,12 +10,13 @@ a file's name, --option, Name::member, name(), PascalCase and snake_case (x_i an
 Python, CMake or a script; what belongs to other projects is listed in foreign_names.txt. It cannot know whether a
 sentence is true, only that what it speaks of has not gone.
 """
+import fnmatch
 import pathlib
 import re
 import sys
 import tempfile
 
-FOLDERS = ("include", "src", "examples", "bench", "tests", "cmake", "scripts", "docs", "findings", ".ci")
+FOLDERS = ("include", "src", "examples", "bench", "tests", "cmake", "scripts", "docs", "findings", "weights", ".ci")
 CPP = {".hpp", ".cpp", ".inc", ".cu"}
 SCRIPTS = {".py", ".sh", ".cmake", ".txt", ".in", ".json"}
 
@@ -37,7 +38,7 @@ WORD = re.compile(r"\w+")
 def files_of(root):
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
-            if path.is_file() and "data" not in path.relative_to(root).parts[:2]:
+            if path.is_file() and not path.is_relative_to(root / "tests/data") and "corpus" not in path.parts:
                 yield path
     for path in sorted(root.glob("*")):
         if path.is_file():
@@ -60,16 +61,18 @@ def split(text):
 class Tree:
     def __init__(self, root):
         self.root = pathlib.Path(root)
-        self.names, self.mentions = set(), []  # mentions: (file, line, text, whether a page)
+        self.names, self.mentions = set(), []  # mentions: (file, line, text)
         rooms = self.root / "include/kovos"
         self.rooms = {path.name for path in rooms.iterdir() if path.is_dir()} if rooms.is_dir() else set()
         self.foreign = set()
+        everything = [*self.root.glob("*"), *(path for folder in FOLDERS for path in (self.root / folder).rglob("*"))]
+        self.paths = {"/" + path.relative_to(self.root).as_posix() for path in everything}
         for path in files_of(self.root):
             name = path.relative_to(self.root).as_posix()
             if path.suffix in CPP:
                 code, comments = split(path.read_text("utf-8"))
                 self.names.update(WORD.findall(code) + OPTION.findall(code))
-                self.mentions += [(name, line, text, False) for line, text in comments]
+                self.mentions += [(name, line, text) for line, text in comments]
             elif path.name == "foreign_names.txt":
                 self.foreign = set(HASH.sub("", path.read_text("utf-8")).split())
             elif path.name.startswith("error_sentences") and path.suffix == ".txt":
@@ -79,28 +82,23 @@ class Tree:
                 code = HASH.sub("", text)
                 self.names.update(WORD.findall(code) + OPTION.findall(code))
                 if path.suffix not in (".json", ".txt") or path.name == "CMakeLists.txt":
-                    self.mentions += [(name, text.count("\n", 0, match.start()) + 1, match.group(0), False)
+                    self.mentions += [(name, text.count("\n", 0, match.start()) + 1, match.group(0))
                                       for match in HASH_LINE.finditer(text)]
             elif path.suffix == ".md" and path.name != "CHANGELOG.md":
                 fence = False
                 for line, text in enumerate(path.read_text("utf-8").splitlines(), 1):
                     fence ^= text.startswith("```")
                     found = TICKS.findall(text) + ([] if fence else LINK.findall(text))
-                    self.mentions += [(name, line, part, True) for part in found]
+                    self.mentions += [(name, line, part) for part in found]
             # A file's name is a name, too.
             self.names.update((path.name, path.stem))
 
-    def exists(self, mention, file):
-        """Whether a path is there, as written or without a suffix, from the root, its own folder or include/kovos."""
+    def exists(self, mention):
+        """Whether a file is there, with or without its suffix, whose path ends like this; or such a folder."""
         pattern = re.sub(r"<[^>]*>|\{[^}]*\}", "*", mention.strip("/"))
         while pattern.startswith("../"):
             pattern = pattern[3:]
-        own = self.root / file
-        bases = [self.root, self.root / "include", self.root / "include/kovos"]
-        while own != self.root:
-            own = own.parent
-            bases.append(own)
-        return any(next(base.glob(pattern + end), None) for base in bases for end in ("", ".*"))
+        return any(fnmatch.fnmatchcase(path, "*/" + pattern + end) for path in self.paths for end in ("", ".*"))
 
     def is_path(self, mention):
         first = mention.lstrip("./").split("/")[0]
@@ -110,10 +108,10 @@ class Tree:
         return name in self.names or name in self.foreign
 
     def problems(self):
-        for file, line, text, page in self.mentions:
+        for file, line, text in self.mentions:
             where = f"{file}:{line}"
             for path in (path.rstrip(".,:;") for path in PATH.findall(text)):
-                if self.is_path(path) and not self.exists(path, file) and path not in self.foreign:
+                if self.is_path(path) and not self.exists(path) and path not in self.foreign:
                     yield f"{where}: there is no {path}"
             for name in OPTION.findall(text):
                 if not self.known(name):

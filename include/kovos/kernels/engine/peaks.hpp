@@ -30,7 +30,7 @@ namespace detail {
 #pragma GCC diagnostic ignored "-Wpsabi"
 #ifdef __NVCC__
 #pragma nv_diagnostic push
-#pragma nv_diag_suppress 1675  // see host_instruction_sets.hpp
+#pragma nv_diag_suppress 1675  // see host/instruction_sets.hpp
 #endif
 // Twelve independent sums hide the latency of any multiply-add; no lambdas, they would not inherit the target. The
 // factors are no constant expressions: nvcc 13.0 dies of such a sum of 64 bytes.
