@@ -90,8 +90,8 @@ TEST_CASE("makers are told by their keys") {
 
 TEST_CASE("the geometry is read off the shapes") {
   auto const shape = clip_shape(tiny());
-  CHECK(shape.fits(tiny_clip));
-  CHECK(!shape.fits(clip_vit_b16));
+  CHECK(shape == shape_of(tiny_clip));
+  CHECK(shape != shape_of(clip_vit_b16));
   CHECK(shape.to_string().find("vision transformer 16 wide, 3 layers, patch 4, grid 4 x 4") != std::string::npos);
 }
 

@@ -19,14 +19,6 @@ struct ClipShape {
   std::size_t vision_width = 0, vision_layers = 0, patch_size = 0, grid = 0;
   std::size_t text_width = 0, text_layers = 0, context_length = 0, vocabulary_size = 0;
 
-  /// Whether these are the shapes of a configuration. Head counts leave no trace in the shapes.
-  bool fits(ClipConfig const& c) const {
-    return embed_dim == c.embed_dim && vision_width == c.vision.width && vision_layers == c.vision.layers &&
-           patch_size == c.vision.patch_size && grid == c.vision.grid() && text_width == c.text.width &&
-           text_layers == c.text.layers && context_length == c.text.context_length &&
-           vocabulary_size == c.text.vocabulary_size;
-  }
-
   /// "vision transformer 768 wide, 12 layers, patch 16, grid 14 x 14; text 512 wide, ..."
   std::string to_string() const {
     return detail::concatenate("vision transformer ", vision_width, " wide, ", vision_layers, " layers, patch ",
@@ -34,7 +26,15 @@ struct ClipShape {
                                " layers, ", vocabulary_size, " tokens, context ", context_length, "; joint width ",
                                embed_dim);
   }
+
+  bool operator==(ClipShape const&) const = default;
 };
+
+/// The shapes that a checkpoint of a configuration has. Head counts leave no trace in them.
+constexpr ClipShape shape_of(ClipConfig const& c) {
+  return {c.embed_dim,  c.vision.width, c.vision.layers,       c.vision.patch_size,   c.vision.grid(),
+          c.text.width, c.text.layers,  c.text.context_length, c.text.vocabulary_size};
+}
 
 namespace detail {
 inline std::size_t extent_of(NamedTensors const& file, std::string const& key, std::size_t axis) {
