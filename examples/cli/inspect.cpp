@@ -13,8 +13,11 @@
 #include <vector>
 
 #include "command.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/architecture.hpp"
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/settings_beside.hpp"
 #include "kovos/clip/zero_shot.hpp"
@@ -49,7 +52,7 @@ Inspection inspect(NamedTensors const& file) {
   Inspection result;
   auto const found = recognise(file);
   auto const words = describe_model(file);
-  if (found.maker == Maker::unknown) {
+  if (found.layout == nullptr) {
     result.architecture = "unknown";
     result.why_not = words.empty() ? "nothing of these names is known" : "this looks like " + words;
     return result;
@@ -61,7 +64,7 @@ Inspection inspect(NamedTensors const& file) {
   }
   std::string const below = found.prefix.empty() ? "" : "; all below '" + found.prefix + "'";
   auto const canonical = with_canonical_names(file);
-  if (found.maker == Maker::cat_seg) {
+  if (found.layout == &cat_seg_layout) {
     auto const shape = cat_seg_shape(canonical);
     result.architecture = "CAT-Seg; " + shape.clip.to_string() + "; head " + std::to_string(shape.hidden_dim) +
                           " wide, " + std::to_string(shape.num_layers) + " layers, " +
@@ -73,7 +76,7 @@ Inspection inspect(NamedTensors const& file) {
     });
   } else {
     auto const shape = clip_shape(canonical);
-    result.architecture = "CLIP (" + std::string(name_of(found.maker)) + " names); " + shape.to_string() + below;
+    result.architecture = "CLIP (" + std::string(found.layout->name) + " names); " + shape.to_string() + below;
     if (!found.complete()) {
       result.why_not = "this is " + words;
       return result;

@@ -18,16 +18,18 @@ ALLOWED = {
     "autodiff": {"kernels", "core"},
     "nn": {"autodiff", "kernels", "core"},
     "text": {"core", "io"},
-    "clip": {"nn", "autodiff", "text", "io", "kernels", "core"},
-    "segmentation": {"clip", "nn", "autodiff", "text", "io", "kernels", "core"},
+    "checkpoint": {"nn", "text", "io", "core"},
+    "clip": {"checkpoint", "nn", "autodiff", "text", "io", "kernels", "core"},
+    "segmentation": {"clip", "checkpoint", "nn", "autodiff", "text", "io", "kernels", "core"},
     "metrics": {"core", "kernels"},
     "data": {"text", "core", "io", "kernels"},
     "distribution": {"core", "io", "metrics"},
-    "training": {"segmentation", "clip", "nn", "autodiff", "text", "io", "kernels", "core", "metrics", "data"},
+    "training": {"segmentation", "clip", "checkpoint", "nn", "autodiff", "text", "io", "kernels", "core", "metrics", "data"},
 }
 # Where a library may be named: rooms, or single headers. Core and kernels need Kokkos alone, io and text not even that.
 LIBRARIES = {
-    "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "clip", "segmentation", "metrics", "data", "training"},
+    "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "checkpoint/load_parameters.hpp", "clip", "segmentation",
+                "metrics", "data", "training"},
     "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen.hpp"},
     "dnnl.hpp": {"kernels/engine/onednn.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},

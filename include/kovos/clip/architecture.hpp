@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/config.hpp"
+#include "kovos/core/error.hpp"
 #include "kovos/io/named_tensors.hpp"
 
 namespace kovos {
@@ -45,7 +45,7 @@ inline std::size_t extent_of(NamedTensors const& file, std::string const& key, s
 /// How many different numbers follow the prefix: "a.resblocks.0.x", "a.resblocks.1.y" -> 2.
 inline std::size_t count_layers(NamedTensors const& file, std::string const& prefix) {
   std::set<std::string> numbers;
-  for (auto i = file.tensors.lower_bound(prefix); i != file.tensors.end() && starts_with(i->first, prefix); ++i)
+  for (auto i = file.tensors.lower_bound(prefix); i != file.tensors.end() && i->first.starts_with(prefix); ++i)
     numbers.insert(i->first.substr(prefix.size(), i->first.find('.', prefix.size()) - prefix.size()));
   return numbers.size();
 }

@@ -12,8 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/architecture.hpp"
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/embedding_cache.hpp"
@@ -122,12 +124,11 @@ template <class F>
 auto with_clip_preset(NamedTensors const& file, F const& f) {
   using Result = decltype(f.template operator()<clip_tiny>());
   auto const found = recognise(file);
-  bool const cat_seg = found.maker == Maker::cat_seg;
-  require<CheckpointError>(cat_seg || (found.image && found.text), file.source, ": this is ",
+  require<CheckpointError>(found.complete(), file.source, ": this is ",
                            found.image ? "the image half of a CLIP, without a text encoder"
                                        : "the text half of a CLIP, without an image encoder",
                            "; pictures can only be compared with words by both: give the whole model's file");
-  auto const shape = clip_shape(file, cat_seg ? std::string(cat_seg_clip_prefix) : "");
+  auto const shape = clip_shape(file, std::string(found.layout->clip_prefix));
   std::optional<std::conditional_t<std::is_void_v<Result>, bool, Result>> result;
   visit_preset<clip_presets>(shape, [&]<ClipConfig Config>(std::string_view) {
     if constexpr (std::is_void_v<Result>) {

@@ -11,8 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/architecture.hpp"
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/segmentation/cat_seg.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
@@ -131,7 +133,7 @@ AnyModel<Exec> AnyModel<Exec>::load(std::filesystem::path const& weights,
   auto const read = read_checkpoint(weights);
   auto const file = with_canonical_names(read);
   auto const found = recognise(file);
-  require<CheckpointError>(found.maker == Maker::cat_seg, weights.string(), ": this is ", describe_model(read),
+  require<CheckpointError>(found.layout == &cat_seg_layout, weights.string(), ": this is ", describe_model(read),
                            " without CAT-Seg's head, which cannot segment; ",
                            found.complete() ? "`kovos classify` uses it, or " : "", "give a CAT-Seg checkpoint");
   auto const shape = cat_seg_shape(file);
