@@ -13,12 +13,15 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/measure.hpp"
 #include "common/table.hpp"
 #include "kovos/clip/word_encoder.hpp"
+#include "kovos/core/preset.hpp"
 #include "kovos/segmentation/any_model.hpp"
+#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/text/benchmark_classes.hpp"
 
 namespace {
@@ -146,16 +149,13 @@ int run(bench::Arguments arguments) {
   record["repetitions"] = repetitions;
   for (auto const& path : arguments.rest()) {
     auto const shape = cat_seg_shape(with_canonical_names(read_checkpoint(path)));
-    auto const measure = [&]<CatSegConfig Config>() {
+    auto const measure = [&]<CatSegConfig Config>(std::string_view) {
       record["loads"].push_back(measure_load<Config>(path, repetitions));
       for (auto const& done : record["caches"])
         if (done["model"] == preset_name<Config>) return;
       record["caches"].push_back(measure_cache<Config>(path, vocabulary, scratch));
     };
-    if (shape.fits(cat_seg_vit_b16)) measure.template operator()<cat_seg_vit_b16>();
-    else if (shape.fits(cat_seg_vit_l14_336)) measure.template operator()<cat_seg_vit_l14_336>();
-    else if (shape.fits(cat_seg_tiny)) measure.template operator()<cat_seg_tiny>();
-    else fail<CheckpointError>(path, ": no preset has this geometry");
+    if (!visit_preset<cat_seg_presets>(shape, measure)) fail<CheckpointError>(path, ": no preset has this geometry");
   }
   bench::print_header({"weights", "size", "cold", "floor, cold", "warm", "floor, warm", "open and parse alone"});
   for (auto const& r : record["loads"])

@@ -57,7 +57,7 @@ int main(int count, char** arguments) try {
   std::optional<std::filesystem::path> vocabulary;
   if (count == 6) vocabulary = arguments[5];
   auto const shape = kovos::cat_seg_shape(kovos::with_canonical_names(kovos::read_checkpoint(arguments[1])));
-  if (shape.fits(kovos::cat_seg_tiny)) draw<kovos::cat_seg_tiny>(arguments, vocabulary);
+  if (shape == shape_of(kovos::cat_seg_tiny)) draw<kovos::cat_seg_tiny>(arguments, vocabulary);
   else draw<kovos::cat_seg_vit_b16>(arguments, vocabulary);
   return 0;
 } catch (std::exception const& error) {

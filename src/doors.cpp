@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The functions that are marked KOVOS_COMPILED_ONCE.
 #define KOVOS_BUILDS_DOORS
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/settings_beside.hpp"
 #include "kovos/data/augmentation.hpp"
 #include "kovos/data/scenes.hpp"

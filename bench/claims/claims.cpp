@@ -21,7 +21,9 @@
 #include <vector>
 
 #include "heads.hpp"
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts/cat_seg.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/data/scenes.hpp"
 #include "kovos/drawing/curves.hpp"

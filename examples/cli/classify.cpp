@@ -13,6 +13,9 @@
 #include "clip_settings.hpp"
 #include "command.hpp"
 #include "image_options.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/zero_shot.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/text/embedded_vocabulary.hpp"
@@ -58,7 +61,7 @@ int run(Options const& o) {
   auto const templates = prompt_templates(o.templates);
   auto const read = read_checkpoint(o.model);
   auto const file = with_canonical_names(read);
-  if (recognise_maker(file) == Maker::cat_seg)
+  if (layout_of(file) == &cat_seg_layout)
     throw UsageError(
         "'" + o.model +
         "' is a CAT-Seg checkpoint, whose encoders were tuned to label pixels; classify needs a plain CLIP model");

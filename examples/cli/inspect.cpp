@@ -8,15 +8,20 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "command.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/architecture.hpp"
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/settings_beside.hpp"
 #include "kovos/clip/zero_shot.hpp"
+#include "kovos/core/preset.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/segmentation/any_model.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
@@ -47,7 +52,7 @@ Inspection inspect(NamedTensors const& file) {
   Inspection result;
   auto const found = recognise(file);
   auto const words = describe_model(file);
-  if (found.maker == Maker::unknown) {
+  if (found.layout == nullptr) {
     result.architecture = "unknown";
     result.why_not = words.empty() ? "nothing of these names is known" : "this looks like " + words;
     return result;
@@ -59,25 +64,25 @@ Inspection inspect(NamedTensors const& file) {
   }
   std::string const below = found.prefix.empty() ? "" : "; all below '" + found.prefix + "'";
   auto const canonical = with_canonical_names(file);
-  if (found.maker == Maker::cat_seg) {
+  if (found.layout == &cat_seg_layout) {
     auto const shape = cat_seg_shape(canonical);
     result.architecture = "CAT-Seg; " + shape.clip.to_string() + "; head " + std::to_string(shape.hidden_dim) +
                           " wide, " + std::to_string(shape.num_layers) + " layers, " +
                           std::to_string(shape.num_templates) +
                           (shape.num_templates == 1 ? " prompt template" : " prompt templates") + below;
-    result.has_report = visit_cat_seg_preset(shape, [&]<CatSegConfig Config>() {
-      result.preset = preset_name<Config>;
+    result.has_report = visit_preset<cat_seg_presets>(shape, [&]<CatSegConfig Config>(std::string_view name) {
+      result.preset = name;
       result.report = report_of<CatSegNetwork<Config, float, Kokkos::HostSpace>>(canonical);
     });
   } else {
     auto const shape = clip_shape(canonical);
-    result.architecture = "CLIP (" + std::string(name_of(found.maker)) + " names); " + shape.to_string() + below;
+    result.architecture = "CLIP (" + std::string(found.layout->name) + " names); " + shape.to_string() + below;
     if (!found.complete()) {
       result.why_not = "this is " + words;
       return result;
     }
-    result.has_report = visit_clip_preset(shape, [&]<ClipConfig Config>() {
-      result.preset = clip_preset_name<Config>;
+    result.has_report = visit_preset<clip_presets>(shape, [&]<ClipConfig Config>(std::string_view name) {
+      result.preset = name;
       result.report = report_of<ClipModel<Config, float, Kokkos::HostSpace>>(canonical);
       if (auto const key = foreign_parameter(result.report); !key.empty())
         result.why_not = "OpenAI's architecture has no parameter '" + key + "' in its encoders";

@@ -11,11 +11,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "command.hpp"
 #include "kovos/core/error.hpp"
+#include "kovos/core/preset.hpp"
 #include "kovos/core/quote.hpp"
 #include "kovos/data/folder_layout.hpp"
 #include "kovos/io/file.hpp"
@@ -24,11 +26,9 @@
 
 namespace kovos::cli {
 
-extern template int train<cat_seg_scenes>(TrainingRun const&);
-extern template int train<cat_seg_scenes_144>(TrainingRun const&);
-extern template int train<cat_seg_tiny>(TrainingRun const&);
-extern template int train<cat_seg_vit_b16>(TrainingRun const&);
-extern template int train<cat_seg_vit_l14_336>(TrainingRun const&);
+#define KOVOS_LINKED_TRAINING(config) extern template int train<config>(TrainingRun const&);
+KOVOS_CAT_SEG_PRESETS(KOVOS_LINKED_TRAINING)
+#undef KOVOS_LINKED_TRAINING
 
 namespace {
 
@@ -110,15 +110,15 @@ int run(Arguments const& a) {
   // A file beyond the limit of `ulimit -f` is an error like a full disk, not a reason to be killed.
   std::signal(SIGXFSZ, SIG_IGN);
 
-  auto const& name = run.config.model;
-  if (name == preset_name<cat_seg_scenes>) return train<cat_seg_scenes>(run);
-  if (name == preset_name<cat_seg_scenes_144>) return train<cat_seg_scenes_144>(run);
-  if (name == preset_name<cat_seg_tiny>) return train<cat_seg_tiny>(run);
-  if (name == preset_name<cat_seg_vit_b16>) return train<cat_seg_vit_b16>(run);
-  if (name == preset_name<cat_seg_vit_l14_336>) return train<cat_seg_vit_l14_336>(run);
-  fail<ConfigError>(
-      "\"model\" is ", detail::in_quotes(name),
-      ", expected cat_seg_vit_b16, cat_seg_vit_l14_336, cat_seg_scenes, cat_seg_scenes_144 or cat_seg_tiny");
+  int code = failed;
+  bool const known = visit_presets<cat_seg_presets>([&]<CatSegConfig Config>(std::string_view name) {
+    if (name != run.config.model) return false;
+    code = train<Config>(run);
+    return true;
+  });
+  require<ConfigError>(known, "\"model\" is ", detail::in_quotes(run.config.model), ", expected ",
+                       names_of(cat_seg_presets));
+  return code;
 }
 
 }  // namespace

@@ -19,7 +19,10 @@
 
 #include "command.hpp"
 #include "folder.hpp"
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/settings_beside.hpp"
 #include "kovos/data/augmentation.hpp"
 #include "kovos/data/scenes.hpp"
@@ -374,7 +377,7 @@ std::string learned_merges(TrainingConfig const& config, CaptionSource const& so
 template <ClipConfig Config>
 NamedTensors initial_weights(std::string const& path) {
   auto const file = read_checkpoint(path);
-  if (recognise_maker(file) != Maker::cat_seg) {
+  if (layout_of(file) != &cat_seg_layout) {
     auto const found = find_clip_settings(file, Config);
     for (auto const& sentence : found.warnings) std::fprintf(stderr, "kovos: warning: %s\n", sentence.c_str());
     require<CheckpointError>(
@@ -395,7 +398,7 @@ int train_cat_seg(TrainingRun const& run) {
   NamedTensors initial;
   if (!config.initial.empty()) {
     initial = initial_weights<Config.clip>(config.initial);
-    if (recognise_maker(initial) != Maker::cat_seg) {
+    if (layout_of(initial) != &cat_seg_layout) {
       NamedTensors below;  // a CLIP of its own: its place in CAT-Seg
       below.source = initial.source;
       for (auto const& [name, tensor] : initial.tensors)

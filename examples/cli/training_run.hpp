@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "kovos/segmentation/cat_seg_config.hpp"
+#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/training/config.hpp"
 
 namespace kovos::cli {

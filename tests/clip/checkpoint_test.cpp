@@ -9,9 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/architecture.hpp"
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/clip.hpp"
+#include "kovos/clip/presets.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/io/tensor_bytes.hpp"
 #include "kovos/kernels/cosine_similarity.hpp"
@@ -77,21 +81,21 @@ TEST_CASE("plain CLIP gives the recorded scores from every maker's file") {
 }
 
 TEST_CASE("makers are told by their keys") {
-  auto const maker = [](char const* name) { return recognise_maker(read_checkpoint(path_of(name))); };
-  CHECK(maker("tiny_zip.pth") == Maker::cat_seg);
-  CHECK(maker("tiny_legacy.pth") == Maker::cat_seg);
-  CHECK(maker("tiny_openai.pt") == Maker::openai_clip);
-  CHECK(maker("tiny_hf.safetensors") == Maker::hugging_face_clip);
-  CHECK(maker("tiny_openclip_text.safetensors") == Maker::open_clip);
-  CHECK(maker("tiny_expected.safetensors") == Maker::unknown);
+  auto const maker = [](char const* name) { return layout_of(read_checkpoint(path_of(name))); };
+  CHECK(maker("tiny_zip.pth") == &cat_seg_layout);
+  CHECK(maker("tiny_legacy.pth") == &cat_seg_layout);
+  CHECK(maker("tiny_openai.pt") == &openai_clip_layout);
+  CHECK(maker("tiny_hf.safetensors") == &hugging_face_clip_layout);
+  CHECK(maker("tiny_openclip_text.safetensors") == &open_clip_layout);
+  CHECK(maker("tiny_expected.safetensors") == nullptr);
   CHECK_THROWS_WITH_AS((void)with_canonical_names(read_checkpoint(path_of("tiny_expected.safetensors"))),
                        doctest::Contains("not CAT-Seg or CLIP"), CheckpointError);
 }
 
 TEST_CASE("the geometry is read off the shapes") {
   auto const shape = clip_shape(tiny());
-  CHECK(shape.fits(tiny_clip));
-  CHECK(!shape.fits(clip_vit_b16));
+  CHECK(shape == shape_of(tiny_clip));
+  CHECK(shape != shape_of(clip_vit_b16));
   CHECK(shape.to_string().find("vision transformer 16 wide, 3 layers, patch 4, grid 4 x 4") != std::string::npos);
 }
 

@@ -6,8 +6,11 @@
 #include <functional>
 #include <string>
 
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/architecture.hpp"
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/zero_shot.hpp"
 #include "kovos/io/checkpoint_file.hpp"
@@ -65,7 +68,7 @@ TEST_CASE("wrappers in front of all names are dropped, for every maker") {
     for (std::string const prefix : {"model.", "clip.", "model.clip.", "model.model.", "net.clip_model.", "network."}) {
       CAPTURE(prefix + name);
       auto const wrapped = below(prefix, name);
-      CHECK(recognise_maker(wrapped) == recognise_maker(read(name)));
+      CHECK(layout_of(wrapped) == layout_of(read(name)));
       CHECK(same(with_canonical_names(read(name)), with_canonical_names(wrapped)));
     }
   // What else a training program keeps beside the model changes nothing.
@@ -76,7 +79,7 @@ TEST_CASE("wrappers in front of all names are dropped, for every maker") {
 
 TEST_CASE("a prefix that says something is not dropped, but told") {
   auto const file = below("student.", "tiny_clip.safetensors");
-  CHECK(recognise_maker(file) == Maker::unknown);
+  CHECK(layout_of(file) == nullptr);
   CHECK_THROWS_WITH_AS((void)with_canonical_names(file),
                        doctest::Contains("a CLIP below another prefix than Kovos drops"), CheckpointError);
 }
@@ -115,18 +118,18 @@ TEST_CASE("a file from which one key is missing is still called by its name") {
   for (std::string const key : {"visual.conv1.weight", "visual.proj", "token_embedding.weight", "ln_final.weight"}) {
     auto file = read("tiny_clip.safetensors");
     REQUIRE(file.tensors.erase(key) == 1);
-    CHECK(recognise_maker(file) == Maker::openai_clip);
+    CHECK(layout_of(file) == &openai_clip_layout);
     CHECK(!loads(with_canonical_names(file)));
   }
   for (std::string const key : {"vision_model.embeddings.patch_embedding.weight", "vision_model.pre_layrnorm.weight",
                                 "text_model.embeddings.token_embedding.weight"}) {
     auto file = read("tiny_hf.safetensors");
     REQUIRE(file.tensors.erase(key) == 1);
-    CHECK(recognise_maker(file) == Maker::hugging_face_clip);
+    CHECK(layout_of(file) == &hugging_face_clip_layout);
   }
   auto file = read("tiny.safetensors");
   REQUIRE(file.tensors.erase("sem_seg_head.predictor.clip_model.visual.conv1.weight") == 1);
-  CHECK(recognise_maker(file) == Maker::cat_seg);
+  CHECK(layout_of(file) == &cat_seg_layout);
 }
 
 TEST_CASE("halves of a Hugging Face CLIP are told by both layouts that transformers 5 writes") {
@@ -164,7 +167,7 @@ TEST_CASE("other models are named") {
   auto const described = [](std::initializer_list<char const*> keys) {
     NamedTensors file;
     for (auto const* key : keys) file.tensors[key];
-    CHECK(recognise_maker(file) == Maker::unknown);
+    CHECK(layout_of(file) == nullptr);
     return describe_model(file);
   };
   CHECK(described({"visual.layer1.0.conv1.weight", "visual.conv1.weight", "visual.attnpool.q_proj.weight"}) ==

@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/settings_beside.hpp"
 #include "kovos/clip/zero_shot.hpp"

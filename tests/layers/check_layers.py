@@ -22,7 +22,8 @@ STANDS_ON = {
     "distribution": ["metrics", "io"],
     "nn": ["kernels", "io"],
     "data": ["kernels", "text"],
-    "clip": ["nn", "text"],
+    "checkpoint": ["nn", "text"],
+    "clip": ["checkpoint"],
     "segmentation": ["clip"],
     "training": ["segmentation", "autodiff", "data", "drawing"],
 }
@@ -30,7 +31,8 @@ STANDS_ON = {
 DEVICE_CODE = {"core", "kernels", "autodiff", "training"}
 # Where a library may be named: rooms, or single headers. Core and kernels need Kokkos alone, io and text not even that.
 LIBRARIES = {
-    "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "clip", "segmentation", "data", "training"},
+    "Kokkos_": {"core", "interop", "kernels", "autodiff", "nn", "checkpoint/load_parameters.hpp", "clip",
+                "segmentation", "data", "training"},
     "Eigen/": {"interop/eigen.hpp", "kernels/engine/eigen/gemm.hpp"},
     "dnnl.hpp": {"kernels/engine/onednn/gemm.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},

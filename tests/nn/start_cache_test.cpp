@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 
 namespace {

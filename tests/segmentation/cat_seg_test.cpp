@@ -444,8 +444,8 @@ TEST_CASE("what cannot be encoded is refused") {
 
 TEST_CASE("presets are chosen by shape") {
   auto const shape = cat_seg_shape(with_canonical_names(read_checkpoint(data() / "tiny_zip.pth")));
-  CHECK(shape.fits(tiny));
-  CHECK(!shape.fits(cat_seg_tiny));
+  CHECK(shape == shape_of(tiny));
+  CHECK(shape != shape_of(cat_seg_tiny));
   CHECK_THROWS_WITH_AS((void)AnyModel<>::load(data() / "tiny_zip.pth"),
                        doctest::Contains("no preset has this geometry"), CheckpointError);
   CHECK_THROWS_WITH_AS((void)AnyModel<>::load(data() / "tiny_openai.pt"), doctest::Contains("which cannot segment"),

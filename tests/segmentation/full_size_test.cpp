@@ -15,7 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/segmentation/sliding_window.hpp"

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/clip/word_encoder.hpp"
 #include "kovos/kernels/resize_u8.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/clip/presets.hpp"
 #include "kovos/training/clip_training.hpp"
 #include "kovos/training/losses.hpp"
 #include "support/spaces.hpp"

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/training/adamw.hpp"
 #include "kovos/training/cat_seg_training.hpp"
 #include "kovos/training/schedule.hpp"

@@ -5,19 +5,18 @@
 
 #include <cmath>
 #include <cstddef>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
-#include "kovos/clip/zero_shot.hpp"
+#include "kovos/clip/presets.hpp"
+#include "kovos/core/preset.hpp"
 #include "kovos/nn/conv2d.hpp"
 #include "kovos/nn/parameter.hpp"
-#include "kovos/segmentation/any_model.hpp"
+#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/training/cat_seg_training.hpp"
 #include "kovos/training/clip_training.hpp"
 #include "kovos/training/initialization.hpp"
@@ -114,7 +113,6 @@ bool same(std::optional<ParameterRule> const& a, std::optional<ParameterRule> co
 
 template <CatSegConfig Config>
 void check_cat_seg() {
-  CAPTURE(std::string(preset_name<Config>));
   using Network = CatSegNetwork<Config, float, Kokkos::HostSpace>;
   CHECK(check_starts<Network>() > 100);
   for (auto const mode : {FineTuning::frozen, FineTuning::attention, FineTuning::prompt, FineTuning::full}) {
@@ -132,7 +130,6 @@ void check_cat_seg() {
 
 template <ClipConfig Config>
 void check_clip() {
-  CAPTURE(std::string(clip_preset_name<Config>));
   using Model = ClipModel<Config, float, Kokkos::HostSpace>;
   CHECK(check_starts<Model>() > 20);
   for_each_shape<Model>([&](std::string const& name, ParameterRole role, auto const&) {
@@ -172,14 +169,19 @@ struct Bottleneck {
 }  // namespace
 
 TEST_CASE("roles: CAT-Seg's parameters start and are grouped as by the authors' names, in every preset") {
-  [&]<std::size_t... I>(std::index_sequence<I...>) { (check_cat_seg<*cat_seg_presets[I]>(), ...); }
-  (std::make_index_sequence<std::size(cat_seg_presets)>());
-  check_cat_seg<cat_seg_scenes_144>();
+  visit_presets<cat_seg_presets>([]<CatSegConfig Config>(std::string_view name) {
+    CAPTURE(std::string(name));
+    check_cat_seg<Config>();
+    return false;
+  });
 }
 
 TEST_CASE("roles: CLIP's parameters start and decay as by OpenAI's names, in every preset") {
-  [&]<std::size_t... I>(std::index_sequence<I...>) { (check_clip<*clip_presets[I]>(), ...); }
-  (std::make_index_sequence<std::size(clip_presets)>());
+  visit_presets<clip_presets>([]<ClipConfig Config>(std::string_view name) {
+    CAPTURE(std::string(name));
+    check_clip<Config>();
+    return false;
+  });
 }
 
 TEST_CASE("roles: normalisations of a ResNet start, decay and rest as such, whatever they are called") {

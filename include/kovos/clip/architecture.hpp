@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/config.hpp"
+#include "kovos/core/error.hpp"
 #include "kovos/io/named_tensors.hpp"
 
 namespace kovos {
@@ -19,14 +19,6 @@ struct ClipShape {
   std::size_t vision_width = 0, vision_layers = 0, patch_size = 0, grid = 0;
   std::size_t text_width = 0, text_layers = 0, context_length = 0, vocabulary_size = 0;
 
-  /// Whether these are the shapes of a configuration. Head counts leave no trace in the shapes.
-  bool fits(ClipConfig const& c) const {
-    return embed_dim == c.embed_dim && vision_width == c.vision.width && vision_layers == c.vision.layers &&
-           patch_size == c.vision.patch_size && grid == c.vision.grid() && text_width == c.text.width &&
-           text_layers == c.text.layers && context_length == c.text.context_length &&
-           vocabulary_size == c.text.vocabulary_size;
-  }
-
   /// "vision transformer 768 wide, 12 layers, patch 16, grid 14 x 14; text 512 wide, ..."
   std::string to_string() const {
     return detail::concatenate("vision transformer ", vision_width, " wide, ", vision_layers, " layers, patch ",
@@ -34,7 +26,15 @@ struct ClipShape {
                                " layers, ", vocabulary_size, " tokens, context ", context_length, "; joint width ",
                                embed_dim);
   }
+
+  bool operator==(ClipShape const&) const = default;
 };
+
+/// The shapes that a checkpoint of a configuration has. Head counts leave no trace in them.
+constexpr ClipShape shape_of(ClipConfig const& c) {
+  return {c.embed_dim,  c.vision.width, c.vision.layers,       c.vision.patch_size,   c.vision.grid(),
+          c.text.width, c.text.layers,  c.text.context_length, c.text.vocabulary_size};
+}
 
 namespace detail {
 inline std::size_t extent_of(NamedTensors const& file, std::string const& key, std::size_t axis) {
@@ -45,7 +45,7 @@ inline std::size_t extent_of(NamedTensors const& file, std::string const& key, s
 /// How many different numbers follow the prefix: "a.resblocks.0.x", "a.resblocks.1.y" -> 2.
 inline std::size_t count_layers(NamedTensors const& file, std::string const& prefix) {
   std::set<std::string> numbers;
-  for (auto i = file.tensors.lower_bound(prefix); i != file.tensors.end() && starts_with(i->first, prefix); ++i)
+  for (auto i = file.tensors.lower_bound(prefix); i != file.tensors.end() && i->first.starts_with(prefix); ++i)
     numbers.insert(i->first.substr(prefix.size(), i->first.find('.', prefix.size()) - prefix.size()));
   return numbers.size();
 }

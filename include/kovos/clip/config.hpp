@@ -17,6 +17,7 @@ struct VisionConfig {
 
   /// Patches per side of the stored positional embedding.
   constexpr std::size_t grid() const { return image_size / patch_size; }
+  bool operator==(VisionConfig const&) const = default;
 };
 
 /// Geometry of a CLIP text transformer.
@@ -26,6 +27,8 @@ struct TextConfig {
   std::size_t width = 512;
   std::size_t layers = 12;
   std::size_t heads = 8;
+
+  bool operator==(TextConfig const&) const = default;
 };
 
 /// Both towers and the width of their joint space.
@@ -34,29 +37,9 @@ struct ClipConfig {
   VisionConfig vision{};
   TextConfig text{};
   Activation activation = Activation::quick_gelu;
+
+  bool operator==(ClipConfig const&) const = default;
 };
-
-inline constexpr ClipConfig clip_vit_b32{.embed_dim = 512, .vision = {.patch_size = 32}, .text = {}};
-inline constexpr ClipConfig clip_vit_b16{.embed_dim = 512, .vision = {}, .text = {}};
-inline constexpr ClipConfig clip_vit_l14{.embed_dim = 768,
-                                         .vision = {.patch_size = 14, .width = 1024, .layers = 24, .heads = 16},
-                                         .text = {.width = 768, .heads = 12}};
-inline constexpr ClipConfig clip_vit_l14_336{
-    .embed_dim = 768,
-    .vision = {.image_size = 336, .patch_size = 14, .width = 1024, .layers = 24, .heads = 16},
-    .text = {.width = 768, .heads = 12}};
-
-/// The smallest CLIP with every part, for tests and demonstrations.
-inline constexpr ClipConfig clip_tiny{
-    .embed_dim = 48,
-    .vision = {.image_size = 64, .patch_size = 16, .width = 64, .layers = 4, .heads = 2},
-    .text = {.vocabulary_size = 1024, .width = 64, .layers = 2, .heads = 2}};
-
-/// The CLIP of the embedded default model: small pictures, its own vocabulary (weights/README.md).
-inline constexpr ClipConfig clip_scenes{
-    .embed_dim = 128,
-    .vision = {.image_size = 96, .patch_size = 12, .width = 160, .layers = 6, .heads = 5},
-    .text = {.context_length = 48, .vocabulary_size = 1024, .width = 128, .layers = 3, .heads = 4}};
 
 /// Fails to compile with a sentence if the numbers do not fit together.
 template <ClipConfig Config>

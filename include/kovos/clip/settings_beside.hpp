@@ -15,7 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/layout.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/settings.hpp"
 #include "kovos/core/config.hpp"
@@ -58,10 +60,10 @@ class SettingsBeside {
   using Json = nlohmann::json;
 
   void look() {
-    auto const maker = recognise_maker(weights_);
-    if (told_by_the_file(maker)) return;
+    auto const* const layout = layout_of(weights_);
+    if (told_by_the_file(layout)) return;
     // Each maker's own file first: folders on the hub hold both.
-    if (maker == Maker::hugging_face_clip) {
+    if (layout == &hugging_face_clip_layout) {
       read_hugging_face();
       if (found_.activation_from.empty()) read_open_clip();
     } else {
@@ -80,8 +82,8 @@ class SettingsBeside {
   }
 
   /// OpenAI's archives and Kovos' own files have one activation.
-  bool told_by_the_file(Maker maker) {
-    if (maker != Maker::openai_clip) return false;
+  bool told_by_the_file(CheckpointLayout const* layout) {
+    if (layout != &openai_clip_layout) return false;
     auto const has = [&](char const* key) {  // a hint is an attribute of the archive, or an integer in its state dict
       return weights_.metadata.contains(key) || weights_.tensors.contains(key);
     };

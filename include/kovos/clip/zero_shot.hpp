@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,18 +12,22 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/architecture.hpp"
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/config.hpp"
 #include "kovos/clip/embedding_cache.hpp"
 #include "kovos/clip/encoded_words.hpp"
 #include "kovos/clip/preprocess.hpp"
+#include "kovos/clip/presets.hpp"
 #include "kovos/clip/settings.hpp"
 #include "kovos/clip/settings_beside.hpp"
 #include "kovos/clip/word_encoder.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/image.hpp"
+#include "kovos/core/preset.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/kernels/cosine_similarity.hpp"
 #include "kovos/kernels/elementwise.hpp"
@@ -115,49 +118,19 @@ class Clip {
   ClipSettings settings_;
 };
 
-/// The CLIP configurations a program can choose among at run time: the only list of them.
-inline constexpr ClipConfig const* clip_presets[] = {&clip_vit_b32,     &clip_vit_b16, &clip_vit_l14,
-                                                     &clip_vit_l14_336, &clip_tiny,    &clip_scenes};
-
-/// How programs call a configuration; "custom" unless it is one of the presets.
-template <ClipConfig Config>
-inline constexpr std::string_view clip_preset_name = "custom";
-template <>
-inline constexpr std::string_view clip_preset_name<clip_vit_b32> = "clip_vit_b32";
-template <>
-inline constexpr std::string_view clip_preset_name<clip_vit_b16> = "clip_vit_b16";
-template <>
-inline constexpr std::string_view clip_preset_name<clip_vit_l14> = "clip_vit_l14";
-template <>
-inline constexpr std::string_view clip_preset_name<clip_vit_l14_336> = "clip_vit_l14_336";
-template <>
-inline constexpr std::string_view clip_preset_name<clip_tiny> = "clip_tiny";
-template <>
-inline constexpr std::string_view clip_preset_name<clip_scenes> = "clip_scenes";
-
-/// Calls f.template operator()<Config>() for the first preset of these shapes; whether there is one.
-template <class F>
-bool visit_clip_preset(ClipShape const& shape, F const& f) {
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return ((shape.fits(*clip_presets[I]) && (f.template operator()<*clip_presets[I]>(), true)) || ...);
-  }
-  (std::make_index_sequence<std::size(clip_presets)>());
-}
-
 /// Returns what f.template operator()<Config>() gives for the preset that has the file's shapes. file: under canonical
 /// names. Throws CheckpointError if no preset has them, or if half of the model is missing.
 template <class F>
 auto with_clip_preset(NamedTensors const& file, F const& f) {
   using Result = decltype(f.template operator()<clip_tiny>());
   auto const found = recognise(file);
-  bool const cat_seg = found.maker == Maker::cat_seg;
-  require<CheckpointError>(cat_seg || (found.image && found.text), file.source, ": this is ",
+  require<CheckpointError>(found.complete(), file.source, ": this is ",
                            found.image ? "the image half of a CLIP, without a text encoder"
                                        : "the text half of a CLIP, without an image encoder",
                            "; pictures can only be compared with words by both: give the whole model's file");
-  auto const shape = clip_shape(file, cat_seg ? std::string(cat_seg_clip_prefix) : "");
+  auto const shape = clip_shape(file, std::string(found.layout->clip_prefix));
   std::optional<std::conditional_t<std::is_void_v<Result>, bool, Result>> result;
-  visit_clip_preset(shape, [&]<ClipConfig Config>() {
+  visit_preset<clip_presets>(shape, [&]<ClipConfig Config>(std::string_view) {
     if constexpr (std::is_void_v<Result>) {
       f.template operator()<Config>();
       result = true;

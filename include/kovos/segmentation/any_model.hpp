@@ -11,11 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/layouts.hpp"
+#include "kovos/checkpoint/recognise.hpp"
 #include "kovos/clip/architecture.hpp"
-#include "kovos/clip/checkpoint.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/segmentation/cat_seg.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
+#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/text/embedded_vocabulary.hpp"
 
 namespace kovos {
@@ -26,12 +29,14 @@ struct CatSegShape {
   std::size_t num_templates = 0, hidden_dim = 0, num_layers = 0;
   std::size_t appearance_guidance_dim = 0, text_guidance_dim = 0;
 
-  bool fits(CatSegConfig const& c) const {
-    return clip.fits(c.clip) && num_templates == c.num_templates && hidden_dim == c.hidden_dim &&
-           num_layers == c.num_layers && appearance_guidance_dim == c.appearance_guidance_dim &&
-           text_guidance_dim == c.text_guidance_dim;
-  }
+  bool operator==(CatSegShape const&) const = default;
 };
+
+/// The shapes that a checkpoint of a configuration has.
+constexpr CatSegShape shape_of(CatSegConfig const& c) {
+  return {shape_of(c.clip), c.num_templates,           c.hidden_dim,
+          c.num_layers,     c.appearance_guidance_dim, c.text_guidance_dim};
+}
 
 /// Reads the geometry off a file with canonical names.
 inline CatSegShape cat_seg_shape(NamedTensors const& file) {
@@ -46,20 +51,6 @@ inline CatSegShape cat_seg_shape(NamedTensors const& file) {
   return s;
 }
 
-/// The presets a program can choose among at run time: the only list of them. cat_seg_scenes_144 has the shapes of
-/// cat_seg_scenes; only training tells them apart.
-inline constexpr CatSegConfig const* cat_seg_presets[] = {&cat_seg_vit_b16, &cat_seg_vit_l14_336, &cat_seg_scenes,
-                                                          &cat_seg_tiny};
-
-/// Calls f.template operator()<Config>() for the first preset of these shapes; whether there is one.
-template <class F>
-bool visit_cat_seg_preset(CatSegShape const& shape, F const& f) {
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return ((shape.fits(*cat_seg_presets[I]) && (f.template operator()<*cat_seg_presets[I]>(), true)) || ...);
-  }
-  (std::make_index_sequence<std::size(cat_seg_presets)>());
-}
-
 /// A CAT-Seg model whose preset was chosen at run time from its checkpoint.
 template <class Exec = Kokkos::DefaultExecutionSpace>
 class AnyModel {
@@ -69,7 +60,9 @@ class AnyModel {
   /// bf16: the image encoder's matrices are stored so, and all products may be (MatmulPrecision).
   enum class Precision { fp32, bf16 };
 
-  /// Reads a checkpoint and picks the preset its shapes fit. Throws FileError, CheckpointError or TextError.
+  /// Reads a checkpoint and picks the preset its shapes fit, of a list that may be one's own (with_presets). Throws
+  /// FileError, CheckpointError or TextError.
+  template <auto const& Presets = cat_seg_presets>
   static AnyModel load(std::filesystem::path const& weights,
                        std::optional<std::filesystem::path> const& vocabulary = {},
                        Precision precision = Precision::fp32, Context<Exec> context = {});
@@ -108,8 +101,8 @@ class AnyModel {
 
   template <class Model>
   struct Holder final : Interface {
-    explicit Holder(Model m) : model(std::move(m)) {}
-    std::string_view preset() const override { return preset_name<Model::config>; }
+    Holder(std::string_view n, Model m) : name(n), model(std::move(m)) {}
+    std::string_view preset() const override { return name; }
     CatSegConfig const& config() const override { return Model::config; }
     Words encode(ClassList const& c, PromptTemplates const& t) const override { return model.encode(c, t); }
     Segmentation segment(Image const& p, Words const& w, SegmentOptions const& o) const override {
@@ -122,33 +115,35 @@ class AnyModel {
     }
     bool save_packed() const override { return model.save_packed(); }
     Context<Exec> const& context() const override { return model.context(); }
+    std::string_view name;
     Model model;
   };
 
   template <class Model>
-  explicit AnyModel(Model model) : model_(std::make_shared<Holder<Model>>(std::move(model))) {}
+  AnyModel(std::string_view preset, Model model) : model_(std::make_shared<Holder<Model>>(preset, std::move(model))) {}
 
   std::shared_ptr<Interface const> model_;
 };
 
 template <class Exec>
+template <auto const& Presets>
 AnyModel<Exec> AnyModel<Exec>::load(std::filesystem::path const& weights,
                                     std::optional<std::filesystem::path> const& vocabulary, Precision precision,
                                     Context<Exec> context) {
   auto const read = read_checkpoint(weights);
   auto const file = with_canonical_names(read);
   auto const found = recognise(file);
-  require<CheckpointError>(found.maker == Maker::cat_seg, weights.string(), ": this is ", describe_model(read),
+  require<CheckpointError>(found.layout == &cat_seg_layout, weights.string(), ": this is ", describe_model(read),
                            " without CAT-Seg's head, which cannot segment; ",
                            found.complete() ? "`kovos classify` uses it, or " : "", "give a CAT-Seg checkpoint");
   auto const shape = cat_seg_shape(file);
   std::optional<AnyModel> model;
-  visit_cat_seg_preset(shape, [&]<CatSegConfig Config>() {
+  visit_preset<Presets>(shape, [&]<CatSegConfig Config>(std::string_view name) {
     auto words = find_vocabulary(file, weights, vocabulary);
     if (precision == Precision::bf16)
-      model = AnyModel(CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words),
-                                                                context.with_precision(MatmulPrecision::bf16)));
-    else model = AnyModel(CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
+      model = AnyModel(name, CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words),
+                                                                      context.with_precision(MatmulPrecision::bf16)));
+    else model = AnyModel(name, CatSeg<Config, float, Exec>::from_tensors(file, std::move(words), std::move(context)));
   });
   if (model) return std::move(*model);
   fail<CheckpointError>(weights.string(), ": no preset has this geometry (", shape.clip.to_string(), "; head ",
@@ -157,8 +152,9 @@ AnyModel<Exec> AnyModel<Exec>::load(std::filesystem::path const& weights,
 }
 
 #ifdef KOVOS_LINKS_MODELS
-extern template AnyModel<> AnyModel<>::load(std::filesystem::path const&, std::optional<std::filesystem::path> const&,
-                                            Precision, Context<>);
+extern template AnyModel<> AnyModel<>::load<cat_seg_presets>(std::filesystem::path const&,
+                                                             std::optional<std::filesystem::path> const&, Precision,
+                                                             Context<>);
 #endif
 
 }  // namespace kovos

@@ -7,6 +7,7 @@
 #include "kovos/core/scalar.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
+#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/segmentation/segmenter.hpp"
 
 namespace kovos {
@@ -23,16 +24,11 @@ template <CatSegConfig Config, class T = float, class Exec = Kokkos::DefaultExec
 using CatSeg = Segmenter<CatSegNetwork<Config, T, typename Exec::memory_space>, Exec>;
 
 #ifdef KOVOS_LINKS_MODELS
-extern template class Segmenter<CatSeg<cat_seg_vit_b16, float>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_vit_b16, bf16>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_vit_l14_336, float>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_vit_l14_336, bf16>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_scenes, float>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_scenes, bf16>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_scenes_144, float>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_scenes_144, bf16>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_tiny, float>::Network>;
-extern template class Segmenter<CatSeg<cat_seg_tiny, bf16>::Network>;
+#define KOVOS_LINKED_PRESET(config)                                \
+  extern template class Segmenter<CatSeg<config, float>::Network>; \
+  extern template class Segmenter<CatSeg<config, bf16>::Network>;
+KOVOS_CAT_SEG_PRESETS(KOVOS_LINKED_PRESET)
+#undef KOVOS_LINKED_PRESET
 #endif
 
 }  // namespace kovos

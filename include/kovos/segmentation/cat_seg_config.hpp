@@ -4,9 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #include "kovos/clip/config.hpp"
+#include "kovos/clip/presets.hpp"
 #include "kovos/core/error.hpp"
 
 namespace kovos {
@@ -27,6 +27,8 @@ struct TestTimeConfig {
   std::size_t size_divisibility = 32;  ///< whole: the picture is padded to a multiple of this
   std::array<float, 3> pixel_mean{122.7709383f, 116.7460125f, 104.09373615f};  ///< RGB, of 0..255
   std::array<float, 3> pixel_std{68.5005327f, 66.6321579f, 70.3231630f};
+
+  bool operator==(TestTimeConfig const&) const = default;
 };
 
 /// Geometry of a CAT-Seg model (Cho et al., CVPR 2024). The defaults are the released ViT-B/16 model.
@@ -51,6 +53,7 @@ struct CatSegConfig {
 
   /// Tokens per side: the feature resolution.
   constexpr std::size_t grid() const { return clip_resolution / clip.vision.patch_size; }
+  bool operator==(CatSegConfig const&) const = default;
 };
 
 /// How many aggregation layers are run where `wanted` are asked for, 0 being all. Throws ConfigError for more than the
@@ -61,71 +64,6 @@ inline std::size_t aggregation_layers(CatSegConfig const& c, std::size_t wanted)
                        "; give a smaller number, or 0 for all of them");
   return wanted == 0 ? c.num_layers : wanted;
 }
-
-/// The released model_base.pth.
-inline constexpr CatSegConfig cat_seg_vit_b16{};
-
-/// The released model_large.pth.
-inline constexpr CatSegConfig cat_seg_vit_l14_336{
-    .clip = clip_vit_l14_336, .clip_resolution = 336, .hooked_blocks = {7, 15}};
-
-/// A geometry for tests and demonstrations: the smallest model with every part.
-inline constexpr CatSegConfig cat_seg_tiny{
-    .clip = clip_tiny,
-    .clip_resolution = 96,
-    .hooked_blocks = {1, 2},
-    .decoder_guidance_dims = {32, 16},
-    .decoder_guidance_proj_dims = {16, 8},
-    .decoder_dims = {32, 16},
-    .hidden_dim = 32,
-    .window_size = 3,
-    .shift_size = 1,
-    .appearance_guidance_dim = 16,
-    .text_guidance_dim = 24,
-    .test = {.short_edge = 160, .longest_edge = 640, .canvas = 160, .window = 96, .stride = 64}};
-
-/// The embedded default model, trained by Kovos on procedural scenes (weights/README.md), at a higher resolution than
-/// its CLIP first was, as the released models are. It is shown the whole picture; their windows would only repeat it.
-inline constexpr CatSegConfig cat_seg_scenes{
-    .clip = clip_scenes,
-    .clip_resolution = 192,
-    .hooked_blocks = {2, 4},
-    .decoder_guidance_dims = {48, 24},
-    .decoder_guidance_proj_dims = {16, 8},
-    .decoder_dims = {32, 16},
-    .hidden_dim = 64,
-    .window_size = 8,
-    .shift_size = 4,
-    .appearance_guidance_dim = 32,
-    .text_guidance_dim = 32,
-    .pad_len = 128,
-    .test = {
-        .short_edge = 192, .longest_edge = 768, .canvas = 192, .window = 192, .stride = 192, .size_divisibility = 16}};
-
-/// The same at the lower resolution at which the training of its head begins.
-inline constexpr CatSegConfig cat_seg_scenes_144 = [] {
-  auto c = cat_seg_scenes;
-  c.clip_resolution = 144;
-  c.window_size = 6;
-  c.shift_size = 3;
-  c.test.short_edge = c.test.canvas = c.test.window = c.test.stride = 144;
-  c.test.longest_edge = 576;
-  return c;
-}();
-
-/// How programs call a configuration; "custom" unless it is one of the presets above.
-template <CatSegConfig Config>
-inline constexpr std::string_view preset_name = "custom";
-template <>
-inline constexpr std::string_view preset_name<cat_seg_vit_b16> = "cat_seg_vit_b16";
-template <>
-inline constexpr std::string_view preset_name<cat_seg_vit_l14_336> = "cat_seg_vit_l14_336";
-template <>
-inline constexpr std::string_view preset_name<cat_seg_tiny> = "cat_seg_tiny";
-template <>
-inline constexpr std::string_view preset_name<cat_seg_scenes> = "cat_seg_scenes";
-template <>
-inline constexpr std::string_view preset_name<cat_seg_scenes_144> = "cat_seg_scenes_144";
 
 /// Fails to compile with a sentence if the numbers do not fit together.
 template <CatSegConfig Config>

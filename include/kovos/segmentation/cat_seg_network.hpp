@@ -20,6 +20,7 @@
 #include "kovos/nn/conv_transpose2d.hpp"
 #include "kovos/segmentation/aggregator.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
+#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/segmentation/cost_volume.hpp"
 #include "kovos/segmentation/merged_views.hpp"
 #include "kovos/segmentation/segmentation.hpp"

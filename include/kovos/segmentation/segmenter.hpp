@@ -14,7 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "kovos/clip/checkpoint.hpp"
+#include "kovos/checkpoint/canonical_names.hpp"
+#include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/clip/embedding_cache.hpp"
 #include "kovos/clip/encoded_words.hpp"
 #include "kovos/clip/word_encoder.hpp"

@@ -1,5 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-#include "kovos/segmentation/cat_seg.hpp"
-
-template class kovos::Segmenter<kovos::CatSeg<kovos::cat_seg_vit_l14_336, float>::Network>;
-template class kovos::Segmenter<kovos::CatSeg<kovos::cat_seg_vit_l14_336, kovos::bf16>::Network>;
