@@ -31,6 +31,7 @@
 #include "kovos/kernels/transposed_convolution.hpp"
 #include "kovos/kernels/upsampling_convolution.hpp"
 #include "kovos/kernels/window.hpp"
+#include "kovos/kernels/window_block.hpp"
 
 namespace kovos {
 
@@ -64,6 +65,9 @@ void products(Context<Device> const& context, On<2> const& x, On<2, T> const& we
   norm_mlp(context, x, norm, to, Activation::quick_gelu, to);
   norm_attention(context, x.reshape(dynamic_extents<3>(1, x.extent(0), x.extent(1))), norm,
                  AttentionMaps<T>{to, to, to, to}, 2);
+  WindowBlock<NormParameters<On<1, T>, On<1, T>>, T> const block{norm, {to, to, to, to}, 2, norm,
+                                                                 to,   Activation::gelu, to};
+  window_block_addends(context, window_block(context, map, block, 4, 2), 4, 2);
   copy_of(context, weight);
   fill(context, weight, T(0.0f));
   assign(context, weight, weight);

@@ -33,6 +33,7 @@
 #include "kovos/kernels/transpose.hpp"
 #include "kovos/kernels/transposed_convolution.hpp"
 #include "kovos/kernels/window.hpp"
+#include "kovos/kernels/window_block.hpp"
 #include "support/spaces.hpp"
 #include "support/tools_probe.hpp"
 
@@ -135,6 +136,14 @@ std::vector<std::pair<std::string, std::function<void(Context<Exec> const&)>>> a
       {"norm_mlp",
        [=](C const& c) {
          norm_mlp(c, copy_of(c, m), NormParameters{v, v}, widen(), Activation::gelu, narrow());
+       }},
+      {"window_block",
+       [=](C const& c) {
+         NormParameters const norms{v, v};
+         window_block(c, copy_of(c, x),
+                      WindowBlock<std::remove_const_t<decltype(norms)>, float>{
+                          norms, {same(), same(), same(), same()}, 4, norms, widen(), Activation::gelu, narrow()},
+                      3, 1);
        }},
       {"conv2d_norm_relu",
        [=](C const& c) {

@@ -11,6 +11,8 @@
 #include "kovos/autodiff/linear_attention.hpp"
 #include "kovos/autodiff/no_gradient.hpp"
 #include "kovos/autodiff/normalization.hpp"
+#include "kovos/autodiff/pre_norm.hpp"
 #include "kovos/autodiff/resample.hpp"
 #include "kovos/autodiff/slices.hpp"
 #include "kovos/autodiff/tape.hpp"
+#include "kovos/autodiff/window_block.hpp"

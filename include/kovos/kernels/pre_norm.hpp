@@ -236,20 +236,43 @@ std::array<V, P> norm_linear(C const& context, V const& x, NormParameters<W, B> 
   return y;
 }
 
+namespace detail {
+
+template <class V, class W, class B, class T>
+void check_norm_mlp(V const& x, NormParameters<W, B> const& norm, LinearMap<T> const& first,
+                    LinearMap<T> const& second) {
+  static_assert(V::rank() == 2, "kovos::norm_mlp: x must be a matrix [M, C]");
+  check_norm("norm_mlp", x.extent(1), norm);
+  require_extent("norm_mlp", "the last extent of x", x.extent(1), first.weight.columns);
+  require_extent("norm_mlp", "the width of the second layer", second.weight.columns, first.weight.rows);
+  require_extent("norm_mlp", "the rows of the second layer", second.weight.rows, x.extent(1));
+}
+
+/// norm_mlp, layer by layer. to: [M, C]; x itself where the context allows it.
+template <execution_context C, class V, class W, class B, class T>
+void norm_mlp_by_layers(C const& context, V const& x, V const& to, NormParameters<W, B> const& norm,
+                        LinearMap<T> const& first, Activation activation, LinearMap<T> const& second, float epsilon) {
+  auto const h = layer_norm(context, x, norm.weight, norm.bias, epsilon);
+  auto const middle = context.template tensor<float>(x.extent(0), first.weight.rows);
+  auto e = first.epilogue();
+  e.activation = activation;
+  gemm(context, as_matrix(h), first.weight.transposed(), as_matrix(middle), e);
+  e = second.epilogue();
+  e.residual = as_matrix(x);
+  gemm(context, as_matrix(middle), second.weight.transposed(), as_matrix(to), e);
+}
+
+}  // namespace detail
+
 /// x + second(activation(first(layer_norm(x)))): the second half of a pre-norm block, a perceptron of two layers.
 /// x: [M, C], overwritten where the context allows it; first: [H, C], second: [C, H] -> [M, C]. The wide tensor between
 /// the two is never stored as a whole. Throws ShapeError if the extents disagree.
-template <execution_context C, class V, class W, class B, class T>
-V norm_mlp(C const& context, V const& x, NormParameters<W, B> const& norm, LinearMap<T> const& first,
+template <class Exec, class V, class W, class B, class T>
+V norm_mlp(Context<Exec> const& context, V const& x, NormParameters<W, B> const& norm, LinearMap<T> const& first,
            Activation activation, LinearMap<T> const& second, float epsilon = 1e-5f) {
-  static_assert(V::rank() == 2, "kovos::norm_mlp: x must be a matrix [M, C]");
-  std::size_t const rows = x.extent(0), hidden = first.weight.rows;
-  detail::check_norm("norm_mlp", x.extent(1), norm);
-  require_extent("norm_mlp", "the last extent of x", x.extent(1), first.weight.columns);
-  require_extent("norm_mlp", "the width of the second layer", second.weight.columns, hidden);
-  require_extent("norm_mlp", "the rows of the second layer", second.weight.rows, x.extent(1));
+  detail::check_norm_mlp(x, norm, first, second);
 #ifdef KOVOS_HOST_ENGINE
-  if constexpr (detail::may_fuse<C>)
+  if constexpr (is_host_execution<Exec>)
     if (detail::uses_host_engine(context) && x.size() > 0) {
       auto const weight = detail::as_float(context, norm.weight);
       auto const bias = detail::as_float(context, norm.bias);
@@ -262,28 +285,12 @@ V norm_mlp(C const& context, V const& x, NormParameters<W, B> const& norm, Linea
       return x;
     }
 #endif
-  auto const run = [&](V const& part, V const& to) {
-    auto const h = layer_norm(context, part, norm.weight, norm.bias, epsilon);
-    auto const middle = context.template tensor<float>(part.extent(0), hidden);
-    auto e = first.epilogue();
-    e.activation = activation;
-    gemm(context, as_matrix(h), first.weight.transposed(), as_matrix(middle), e);
-    e = second.epilogue();
-    e.residual = as_matrix(part);
-    gemm(context, as_matrix(middle), second.weight.transposed(), as_matrix(to), e);
-  };
-  if constexpr (C::in_place) {
-    std::size_t const most = 8192;  // rows at a time
-    for (std::size_t row = 0; row < rows; row += most) {
-      auto const part = x.slice(row, std::min(most, rows - row));
-      run(part, part);
-    }
-    return x;
-  } else {
-    auto const y = context.template tensor<float>(rows, x.extent(1));
-    run(x, y);
-    return y;
+  std::size_t const rows = x.extent(0), most = 8192;  // at a time
+  for (std::size_t row = 0; row < rows; row += most) {
+    auto const part = x.slice(row, std::min(most, rows - row));
+    detail::norm_mlp_by_layers(context, part, part, norm, first, activation, second, epsilon);
   }
+  return x;
 }
 
 }  // namespace kovos

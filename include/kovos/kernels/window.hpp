@@ -103,14 +103,6 @@ DynamicTensor<std::uint8_t, 2, typename Exec::memory_space> window_regions(Conte
   return regions;
 }
 
-namespace detail {
-/// Whether blocks that work inside windows take one window after the other through all of their layers.
-template <class Exec>
-bool works_by_windows(Context<Exec> const& context) {
-  return is_host_execution<Exec> && uses_host_engine(context);
-}
-}  // namespace detail
-
 /// Takes each window of each sample through f and puts what comes out in its place: x = f(x), window by window, side by
 /// side. f(context, pixels, regions, w): pixels [window * window, C] of window w of the map that was rolled by
 /// (-shift, -shift), regions [1, window * window] of window_regions, empty if nothing is shifted -> [window * window,
