@@ -19,7 +19,6 @@
 #include "common/measure.hpp"
 #include "common/table.hpp"
 #include "kovos/clip/word_encoder.hpp"
-#include "kovos/core/preset.hpp"
 #include "kovos/segmentation/any_model.hpp"
 #include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/text/benchmark_classes.hpp"
@@ -148,14 +147,14 @@ int run(bench::Arguments arguments) {
   record["machine"] = bench::machine(Context<Kokkos::DefaultHostExecutionSpace>());
   record["repetitions"] = repetitions;
   for (auto const& path : arguments.rest()) {
-    auto const shape = cat_seg_shape(with_canonical_names(read_checkpoint(path)));
+    auto const file = with_canonical_names(read_checkpoint(path));
     auto const measure = [&]<CatSegConfig Config>(std::string_view) {
       record["loads"].push_back(measure_load<Config>(path, repetitions));
       for (auto const& done : record["caches"])
         if (done["model"] == preset_name<Config>) return;
       record["caches"].push_back(measure_cache<Config>(path, vocabulary, scratch));
     };
-    if (!visit_preset<cat_seg_presets>(shape, measure)) fail<CheckpointError>(path, ": no preset has this geometry");
+    if (!visit_cat_seg_preset(file, measure)) fail<CheckpointError>(path, ": no preset has this geometry");
   }
   bench::print_header({"weights", "size", "cold", "floor, cold", "warm", "floor, warm", "open and parse alone"});
   for (auto const& r : record["loads"])

@@ -16,11 +16,9 @@
 
 #include "common/measure.hpp"
 #include "common/table.hpp"
-#include "kovos/core/preset.hpp"
 #include "kovos/kernels/engine/peaks.hpp"
 #include "kovos/segmentation/any_model.hpp"
 #include "kovos/segmentation/cat_seg.hpp"
-#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/segmentation/work.hpp"
 
 namespace {
@@ -196,15 +194,13 @@ int run(bench::Arguments arguments) {
   record["results"] = Json::array();
   for (auto const& weights : arguments.rest()) {
     auto const file = with_canonical_names(read_checkpoint(weights));
-    auto const shape = cat_seg_shape(file);
     auto const measure_preset = [&]<CatSegConfig Config>(std::string_view) {
       for (auto const& precision : precisions) {
         if (precision == "bf16") measure_all<Config, bf16>(file, plan, record["results"]);
         else measure_all<Config, float>(file, plan, record["results"]);
       }
     };
-    if (!visit_preset<cat_seg_presets>(shape, measure_preset))
-      fail<CheckpointError>(weights, ": no preset has this geometry");
+    if (!visit_cat_seg_preset(file, measure_preset)) fail<CheckpointError>(weights, ": no preset has this geometry");
   }
   std::printf(
       "Seconds (GFLOP/s, share of the measured peak of %.0f GFLOP/s); median of %zu after a warm-up, %zu x %zu "

@@ -62,15 +62,16 @@ int main() {
   std::printf("parameters: %zu\n", kovos::count_parameters(network));
 
   std::vector<std::vector<std::int32_t>> const prompts{{598, 5, 599}, {598, 6, 599}, {598, 7, 8, 599}};
-  auto const text = kovos::l2_normalize(context, network.clip_model.text.encode(context, prompts));  // [3, 40]
+  auto const text = kovos::l2_normalize(context, network.clip_model.text.encode(context, prompts))
+                        .reshape(kovos::dynamic_extents<3>(3, 1, 40));
 
   kovos::Image picture{100, 150, std::vector<std::uint8_t>(100 * 150 * 3)};
   for (std::size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<std::uint8_t>(i / 7 % 256);
   auto const views = kovos::cut_views(context, kovos::image_tensor(context, picture), kovos::WindowMode::sliding,
                                       mine.test, mine.clip_resolution);
   std::vector<kovos::ClassLogits<Kokkos::HostSpace>> logits;
-  for (auto const& view : network.image_features(context, views.pixels))
-    logits.push_back(network.transformer(context, view, text.reshape(kovos::dynamic_extents<3>(3, 1, 40))));
+  for (auto const& view : network.image_features(context, views.pixels, text))
+    logits.push_back(network.transformer(context, view, text));
   kovos::MergedViews const maps(views, logits);
   auto const chosen = kovos::choose_labels(context, maps, picture.height, picture.width);
   std::printf("views: %zu, labels: %zu x %zu\n", logits.size(), chosen.labels.height, chosen.labels.width);

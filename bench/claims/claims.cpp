@@ -113,7 +113,7 @@ Score evaluate(Context<> const& context, Network const& network, Tokenizer const
   for (std::size_t i = 0; i < pictures; ++i) {
     auto const scene = benchmark_scene(i, side);
     auto const picture = cut_views(context, image_tensor(context, scene.image), WindowMode::whole, config.test, side);
-    auto const views = network.image_features(context, picture.pixels);
+    auto const views = network.image_features(context, picture.pixels, words);
     auto const logits = logits_of(context, views[0], words);
     auto const coarse = logits.reshape(dynamic_extents<4>(names.size(), logits.extent(1), logits.extent(2), 1));
     auto const scores = to_host(context, resize_bilinear(context, coarse, side, side));

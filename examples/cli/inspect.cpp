@@ -21,7 +21,6 @@
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/settings_beside.hpp"
 #include "kovos/clip/zero_shot.hpp"
-#include "kovos/core/preset.hpp"
 #include "kovos/io/checkpoint_file.hpp"
 #include "kovos/segmentation/any_model.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
@@ -70,7 +69,7 @@ Inspection inspect(NamedTensors const& file) {
                           " wide, " + std::to_string(shape.num_layers) + " layers, " +
                           std::to_string(shape.num_templates) +
                           (shape.num_templates == 1 ? " prompt template" : " prompt templates") + below;
-    result.has_report = visit_preset<cat_seg_presets>(shape, [&]<CatSegConfig Config>(std::string_view name) {
+    result.has_report = visit_cat_seg_preset(canonical, [&]<CatSegConfig Config>(std::string_view name) {
       result.preset = name;
       result.report = report_of<CatSegNetwork<Config, float, Kokkos::HostSpace>>(canonical);
     });
@@ -81,7 +80,7 @@ Inspection inspect(NamedTensors const& file) {
       result.why_not = "this is " + words;
       return result;
     }
-    result.has_report = visit_preset<clip_presets>(shape, [&]<ClipConfig Config>(std::string_view name) {
+    result.has_report = visit_clip_preset(canonical, "", [&]<ClipConfig Config>(std::string_view name) {
       result.preset = name;
       result.report = report_of<ClipModel<Config, float, Kokkos::HostSpace>>(canonical);
       if (auto const key = foreign_parameter(result.report); !key.empty())

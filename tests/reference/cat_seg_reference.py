@@ -98,20 +98,20 @@ class VisionTransformer(nn.Module):
         self.transformer = Transformer(width, g["image_layers"], g["image_heads"], split)
         self.ln_post = nn.LayerNorm(width)
 
-    def positions(self, grid):
+    def positions(self, height, width):
         table = self.positional_embedding
         side = math.isqrt(table.shape[0] - 1)
-        if side == grid:
+        if side == height == width:
             return table
         patches = table[1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
-        patches = F.interpolate(patches, (grid, grid), mode="bicubic", align_corners=False)
+        patches = F.interpolate(patches, (height, width), mode="bicubic", align_corners=False)
         return torch.cat([table[:1], patches.flatten(2)[0].t()])
 
     def forward(self, x, dense=False, hooked=(), tap=ignore):
-        """[B, 3, R, R] -> tokens [B, 1 + L, embed] and the outputs of the hooked blocks [1 + L, B, width]."""
+        """[B, 3, H, W] -> tokens [B, 1 + L, embed] and the outputs of the hooked blocks [1 + L, B, width]."""
         x = self.conv1(x)
         tap("clip.patch_embed", x)
-        positions = self.positions(x.shape[-1])
+        positions = self.positions(*x.shape[-2:])
         tap("clip.pos_embed_resized", positions)
         x = x.flatten(2).transpose(1, 2)
         x = torch.cat([self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1), x], 1) + positions
@@ -156,7 +156,7 @@ class Clip(nn.Module):
         return x
 
     def encode_image(self, x):
-        """[B, 3, R, R] -> [B, embed], not normalised: the class token, as in zero-shot classification."""
+        """[B, 3, H, W] -> [B, embed], not normalised: the class token, as in zero-shot classification."""
         return self.visual(x)[0][:, 0]
 
     def forward(self, image, tokens):

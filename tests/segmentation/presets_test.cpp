@@ -54,10 +54,9 @@ constexpr auto with_twin = with_presets(with_mine, {{"twin", [] {
 template <auto const& Presets>
 std::vector<std::string> found_for(CatSegConfig const& config) {
   std::vector<std::string> names;
-  bool const any = visit_preset<Presets>(shape_of(config), [&]<CatSegConfig Config>(std::string_view name) {
-    CHECK(shape_of(Config) == shape_of(config));
-    names.emplace_back(name);
-  });
+  auto const fits = [&]<CatSegConfig Config>() { return shape_of(Config) == shape_of(config); };
+  bool const any =
+      visit_first_preset<Presets>(fits, [&]<CatSegConfig>(std::string_view name) { names.emplace_back(name); });
   CHECK(any == !names.empty());
   return names;
 }

@@ -92,7 +92,7 @@ Outcome run_recorded(Oracle const& oracle, std::string const& name, Context<Exec
   options.class_tile = classes;  // whole tensors for the recorder
   std::vector<ClassLogits<Memory>> logits;
   std::vector<float> padded_logits;
-  for (auto const& view : network.image_features(context, views.pixels, nullptr, recorder)) {
+  for (auto const& view : network.image_features(context, views.pixels, text, nullptr, recorder)) {
     logits.push_back(network.transformer(context, view, text, options, recorder));
     auto const host = to_host(context, logits.back().logits);
     std::size_t const plane = host.extent(1) * host.extent(2);

@@ -147,6 +147,20 @@ LoadReport load_parameters(Context<Exec> const& context, Module& network, NamedT
   return report;
 }
 
+/// Whether a file has all parameters of a module below a prefix, in their shapes.
+template <class Module>
+bool has_parameters(NamedTensors const& file, std::string const& prefix) {
+  bool all = true;
+  auto look = [&]<class T, class Memory, std::size_t... E>(std::string const& name, Parameter<T, Memory, E...> const&) {
+    std::array<std::size_t, sizeof...(E)> const expected{E...};
+    auto const found = file.tensors.find(prefix + name);
+    all = all && found != file.tensors.end() && std::ranges::equal(found->second.shape, expected);
+  };
+  Module const module{};
+  for_each_parameter(module, look);
+  return all;
+}
+
 /// A parameter inside the encoders of a CLIP that the model would not use, such as a layer scale; empty if there is
 /// none.
 inline std::string foreign_parameter(LoadReport const& report) {

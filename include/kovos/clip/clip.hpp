@@ -4,8 +4,10 @@
 #include <string>
 
 #include "kovos/clip/config.hpp"
+#include "kovos/clip/image_encoder.hpp"
 #include "kovos/clip/text_transformer.hpp"
 #include "kovos/clip/vision_transformer.hpp"
+#include "kovos/core/execution.hpp"
 #include "kovos/nn/parameter.hpp"
 
 namespace kovos {
@@ -18,8 +20,12 @@ class ClipModel {
 
  public:
   static constexpr ClipConfig config = Config;
+  using Encoder = ImageEncoder<Config, T, Memory>;
+  static_assert(image_encoder<Encoder, Context<typename Memory::execution_space>>);
+  static_assert(Encoder::stride == Config.vision.patch_size,
+                "kovos::ClipModel: vision.patch_size must be the stride of the image encoder's dense features");
 
-  VisionTransformer<Config, T, Memory> visual;
+  Encoder visual;
   TextTransformer<Config, float, Memory> text;
   Parameter<float, Memory> logit_scale;  // stored as its logarithm
 

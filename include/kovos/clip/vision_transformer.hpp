@@ -2,12 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "kovos/clip/config.hpp"
+#include "kovos/clip/image_encoder.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/observer.hpp"
 #include "kovos/kernels/activation_kind.hpp"
@@ -21,12 +22,18 @@
 
 namespace kovos {
 
-/// CLIP's image encoder. Parameters bear OpenAI's names below "visual.". T stores the matrices of the blocks.
+/// CLIP's image encoder. Its levels are the outputs of its blocks, all at the stride of a patch; it does not ask which
+/// words are looked for (image_encoder). Parameters bear OpenAI's names below "visual.". T stores the matrices of the
+/// blocks.
 template <ClipConfig Config, class T, class Memory>
 class VisionTransformer {
  public:
   static constexpr VisionConfig config = Config.vision;
   static constexpr std::size_t width = config.width;
+  static constexpr std::size_t stride = config.patch_size;
+  static constexpr std::size_t levels = config.layers;
+  static constexpr std::size_t level_width(std::size_t) { return width; }
+  static constexpr std::size_t level_stride(std::size_t) { return stride; }
 
   Parameter<float, Memory, width> class_embedding;
   Parameter<float, Memory, config.grid() * config.grid() + 1, width> positional_embedding;
@@ -37,23 +44,10 @@ class VisionTransformer {
   LayerNorm<width, float, Memory> ln_post;
   Activation activation = Config.activation;  ///< of the blocks; no weight tells it
 
-  /// Dense image features for segmentation.
-  template <std::size_t Hooks>
-  struct Dense {
-    DynamicTensor<float, 4, Memory> features;                   // [N, S, S, embed_dim]
-    std::array<DynamicTensor<float, 4, Memory>, Hooks> hooked;  // block outputs, [N, S, S, width]
-  };
-
-  /// Both kinds of features from one pass; they differ in the last block only.
-  struct Joint {
-    DynamicTensor<float, 2, Memory> embedding;  // [N, embed_dim], of the class token
-    DynamicTensor<float, 3, Memory> dense;      // [N, 1 + S S, embed_dim], the class token first
-  };
-
-  /// The embedding and the dense features of pictures, not normalised: what a contrastive loss on both trains. pixels:
-  /// [N, R, R, 3], normalised.
+  /// The embedding and the dense features of pictures from one pass: they differ in the last block only. pixels: [N, H,
+  /// W, 3], normalised.
   template <execution_context C>
-  Joint encode_joint(C const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
+  JointFeatures<Memory> encode_joint(C const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
     auto x = embed(context, pixels, Unobserved{});
     for (std::size_t i = 0; i + 1 < config.layers; ++i)
       x = block_of_layers(
@@ -65,12 +59,14 @@ class VisionTransformer {
     auto const& last = transformer.resblocks[config.layers - 1];
     auto const whole = last(context, x, activation, false);
     auto const dense = last.dense(context, x, activation);
-    return {class_token(context, whole), project(context, ln_post(context, dense))};
+    auto const embedding = class_token(context, whole);
+    return {embedding, tokens_to_map(context, project(context, ln_post(context, dense)), pixels.extent(1) / stride,
+                                     pixels.extent(2) / stride)};
   }
 
-  /// The image embedding of a whole picture. pixels: [N, R, R, 3], normalised -> [N, embed_dim], not normalised.
+  /// The embeddings of whole pictures. pixels: [N, H, W, 3], normalised -> [N, embed_dim], not normalised.
   template <execution_context C>
-  auto encode(C const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
+  DynamicTensor<float, 2, Memory> encode(C const& context, DynamicTensor<float, 4, Memory> const& pixels) const {
     auto x = embed(context, pixels, Unobserved{});
     for (auto const& block : transformer.resblocks)
       x = block_of_layers(
@@ -79,14 +75,16 @@ class VisionTransformer {
   }
 
   /// Dense features as CAT-Seg uses them (its third_party/model_vpt.py, `forward` with dense): the last block keeps
-  /// values only; the outputs of the hooked blocks are taken raw. pixels: [N, R, R, 3], normalised, R a multiple of the
-  /// patch size.
-  template <std::size_t Hooks, execution_context C, class Observer = Unobserved>
-  Dense<Hooks> encode_dense(C const& context, DynamicTensor<float, 4, Memory> const& pixels,
-                            std::array<std::size_t, Hooks> const& hooked_blocks, Observer const& observe = {}) const {
-    Dense<Hooks> result;
+  /// values only; the outputs of the wanted blocks are taken raw. pixels: [N, H, W, 3], normalised, sides multiples of
+  /// the patch size, else ShapeError.
+  template <execution_context C, class Observer = Unobserved>
+  ImagePyramid<Memory> features(C const& context, DynamicTensor<float, 4, Memory> const& pixels,
+                                DynamicTensor<float, 3, Memory> const&, std::span<std::size_t const> wanted = {},
+                                Observer const& observe = {}) const {
+    ImagePyramid<Memory> result;
+    result.levels.resize(wanted.size());
     auto x = embed(context, pixels, observe);
-    std::size_t const side = pixels.extent(1) / config.patch_size;
+    std::size_t const rows = pixels.extent(1) / stride, columns = pixels.extent(2) / stride;
     for (std::size_t i = 0; i < config.layers; ++i) {
       auto const& block = transformer.resblocks[i];
       bool const last = i + 1 == config.layers;
@@ -97,15 +95,15 @@ class VisionTransformer {
           },
           x);
       observe("clip.block" + std::to_string(i) + (last ? "_dense" : ""), x);
-      for (std::size_t h = 0; h < Hooks; ++h)
-        if (hooked_blocks[h] == i) {
-          result.hooked[h] = tokens_to_map(context, x, side, side);
-          observe("guide.hook" + std::to_string(h), result.hooked[h]);
+      for (std::size_t h = 0; h < wanted.size(); ++h)
+        if (wanted[h] == i) {
+          result.levels[h] = tokens_to_map(context, x, rows, columns);
+          observe("guide.hook" + std::to_string(h), result.levels[h]);
         }
     }
-    auto const tokens = project(context, ln_post(context, x));  // [N, 1 + S S, embed_dim]
+    auto const tokens = project(context, ln_post(context, x));  // [N, 1 + positions, embed_dim]
     observe("clip.tokens", tokens);
-    result.features = tokens_to_map(context, tokens, side, side);
+    result.dense = tokens_to_map(context, tokens, rows, columns);
     return result;
   }
 
@@ -121,21 +119,21 @@ class VisionTransformer {
   }
 
  private:
-  /// Patches, class token, positions, ln_pre. [N, R, R, 3] -> [N, 1 + S S, width].
+  /// Patches, class token, positions, ln_pre. [N, H, W, 3] -> [N, 1 + positions, width].
   template <execution_context C, class Observer>
   auto embed(C const& context, DynamicTensor<float, 4, Memory> const& pixels, Observer const& observe) const {
-    require<ShapeError>(pixels.extent(1) == pixels.extent(2) && pixels.extent(1) % config.patch_size == 0,
-                        "[VisionTransformer] the input must be square with a side divisible by the patch size ",
-                        config.patch_size, ", got ", pixels.extents());
-    auto const patches = conv1(context, pixels);  // [N, S, S, width]
+    require<ShapeError>(pixels.extent(1) % stride == 0 && pixels.extent(2) % stride == 0,
+                        "[VisionTransformer] the input must have sides divisible by the patch size ", stride, ", got ",
+                        pixels.extents());
+    auto const patches = conv1(context, pixels);  // [N, rows, columns, width]
     observe("clip.patch_embed", patches);
     auto const x = ln_pre(context, add_positions(context, patches, observe));
     observe("clip.ln_pre", x);
     return x;
   }
 
-  /// Class token and positions; the stored table is resized bicubically if the grid is another. [N, S, S, width] ->
-  /// [N, 1 + S S, width].
+  /// Class token and positions; the stored table is resized bicubically if the grid is another. [N, rows, columns,
+  /// width] -> [N, 1 + rows columns, width].
   template <execution_context C, class Observer>
   auto add_positions(C const& context, DynamicTensor<float, 4, Memory> const& patches, Observer const& observe) const {
     constexpr std::size_t grid = config.grid();
@@ -145,9 +143,9 @@ class VisionTransformer {
     auto const first = copy_of(context, class_embedding.dynamic());
     add_in_place(context, first, table.slice(0, 1));
     auto const stored = table.slice(1, grid * grid).reshape(dynamic_extents<4>(1, grid, grid, width));
-    auto const positions =
-        patches.extent(1) == grid ? stored : resize_bicubic(context, stored, patches.extent(1), patches.extent(2));
-    observe("clip.patch_positions", positions);  // [1, S, S, width], without the class token's
+    std::size_t const rows = patches.extent(1), columns = patches.extent(2);
+    auto const positions = rows == grid && columns == grid ? stored : resize_bicubic(context, stored, rows, columns);
+    observe("clip.patch_positions", positions);  // [1, rows, columns, width], without the class token's
     return map_to_tokens(context, patches, first, positions);
   }
 
@@ -170,6 +168,11 @@ class VisionTransformer {
     gemm(context, rows, as_matrix(proj.dynamic()), as_matrix(y));
     return y;
   }
+};
+
+template <ClipConfig Config, class T, class Memory>
+requires(Config.vision.kind == EncoderKind::vision_transformer) struct ImageEncoderOf<Config, T, Memory> {
+  using type = VisionTransformer<Config, T, Memory>;
 };
 
 }  // namespace kovos

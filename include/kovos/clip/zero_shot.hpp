@@ -54,7 +54,7 @@ class Clip {
   /// (TrainedParameters): then nothing is kept of those that are.
   Clip(Model model, Tokenizer tokenizer, Context<Exec> context = {}, ClipSettings const& settings = settings_of(Config))
       : model_(std::move(model)), tokenizer_(std::move(tokenizer)), context_(std::move(context)), settings_(settings) {
-    model_.visual.activation = settings.image_activation;
+    if constexpr (requires { model_.visual.activation; }) model_.visual.activation = settings.image_activation;
     model_.text.activation = settings.text_activation;
     declare_constant(context_, model_);
   }
@@ -128,9 +128,9 @@ auto with_clip_preset(NamedTensors const& file, F const& f) {
                            found.image ? "the image half of a CLIP, without a text encoder"
                                        : "the text half of a CLIP, without an image encoder",
                            "; pictures can only be compared with words by both: give the whole model's file");
-  auto const shape = clip_shape(file, std::string(found.layout->clip_prefix));
+  std::string const prefix(found.layout->clip_prefix);
   std::optional<std::conditional_t<std::is_void_v<Result>, bool, Result>> result;
-  visit_preset<clip_presets>(shape, [&]<ClipConfig Config>(std::string_view) {
+  visit_clip_preset(file, prefix, [&]<ClipConfig Config>(std::string_view) {
     if constexpr (std::is_void_v<Result>) {
       f.template operator()<Config>();
       result = true;
@@ -138,7 +138,8 @@ auto with_clip_preset(NamedTensors const& file, F const& f) {
       result.emplace(f.template operator()<Config>());
     }
   });
-  require<CheckpointError>(result.has_value(), file.source, ": no CLIP preset has this geometry (", shape.to_string(),
+  require<CheckpointError>(result.has_value(), file.source, ": no CLIP preset has this geometry (",
+                           clip_shape(file, prefix).to_string(),
                            "); instantiate kovos::Clip with a configuration of your own for it");
   if constexpr (!std::is_void_v<Result>) return std::move(*result);
 }

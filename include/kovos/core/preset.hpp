@@ -37,10 +37,11 @@ constexpr std::string_view name_in(std::array<Preset<Config>, N> const& list, Co
   return "custom";
 }
 
-/// Calls f.template operator()<config>(name) for the first preset of a list whose shape_of is this; whether there is
-/// one. What is behind another of the same shapes is never called, nor compiled: no file tells them apart.
-template <auto const& Presets, class Shape, class F>
-bool visit_preset(Shape const& shape, F const& f) {
+/// Calls f.template operator()<config>(name) for the first preset of a list for which fits.template
+/// operator()<config>() is true; whether there is one. What is behind another of the same shape_of is never called, nor
+/// compiled: no file tells them apart.
+template <auto const& Presets, class Fits, class F>
+bool visit_first_preset(Fits const& fits, F const& f) {
   auto const visit = [&]<std::size_t I>() {
     constexpr bool is_first = [] {
       for (std::size_t i = 0; i < I; ++i)
@@ -48,7 +49,7 @@ bool visit_preset(Shape const& shape, F const& f) {
       return true;
     }();
     if constexpr (is_first) {
-      if (shape != shape_of(Presets[I].config)) return false;
+      if (!fits.template operator()<Presets[I].config>()) return false;
       f.template operator()<Presets[I].config>(Presets[I].name);
       return true;
     }

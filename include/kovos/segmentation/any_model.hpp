@@ -51,6 +51,19 @@ inline CatSegShape cat_seg_shape(NamedTensors const& file) {
   return s;
 }
 
+/// Calls f.template operator()<Config>(name) for the first preset of a list that a file fits; whether there is one.
+/// file: under canonical names.
+template <auto const& Presets = cat_seg_presets, class F>
+bool visit_cat_seg_preset(NamedTensors const& file, F const& f) {
+  auto const shape = cat_seg_shape(file);
+  auto const fits_file = [&]<CatSegConfig Config>() {
+    auto same = shape_of(Config);
+    same.clip = shape.clip;  // which its own test compares
+    return shape == same && fits<Config.clip>(shape.clip, file, std::string(cat_seg_clip_prefix));
+  };
+  return visit_first_preset<Presets>(fits_file, f);
+}
+
 /// A CAT-Seg model whose preset was chosen at run time from its checkpoint.
 template <class Exec = Kokkos::DefaultExecutionSpace>
 class AnyModel {
@@ -138,7 +151,7 @@ AnyModel<Exec> AnyModel<Exec>::load(std::filesystem::path const& weights,
                            found.complete() ? "`kovos classify` uses it, or " : "", "give a CAT-Seg checkpoint");
   auto const shape = cat_seg_shape(file);
   std::optional<AnyModel> model;
-  visit_preset<Presets>(shape, [&]<CatSegConfig Config>(std::string_view name) {
+  visit_cat_seg_preset<Presets>(file, [&]<CatSegConfig Config>(std::string_view name) {
     auto words = find_vocabulary(file, weights, vocabulary);
     if (precision == Precision::bf16)
       model = AnyModel(name, CatSeg<Config, bf16, Exec>::from_tensors(file, std::move(words),

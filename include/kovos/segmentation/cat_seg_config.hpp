@@ -34,8 +34,8 @@ struct TestTimeConfig {
 /// Geometry of a CAT-Seg model (Cho et al., CVPR 2024). The defaults are the released ViT-B/16 model.
 struct CatSegConfig {
   ClipConfig clip = clip_vit_b16;
-  std::size_t clip_resolution = 384;                           ///< side of the image encoder's input, pixels
-  std::array<std::size_t, 2> hooked_blocks{3, 7};              ///< ViT blocks whose outputs guide the decoder
+  std::size_t clip_resolution = 384;               ///< side of the image encoder's input, pixels
+  std::array<std::size_t, 2> hooked_blocks{3, 7};  ///< levels of the image encoder that guide the decoder: ViT blocks
   std::array<std::size_t, 2> decoder_guidance_dims{256, 128};  ///< after upsample1, upsample2
   std::array<std::size_t, 2> decoder_guidance_proj_dims{32, 16};
   std::array<std::size_t, 2> decoder_dims{64, 32};
@@ -72,7 +72,8 @@ consteval bool valid() {
   static_assert(Config.clip_resolution % Config.clip.vision.patch_size == 0,
                 "kovos::CatSegConfig: clip.vision.patch_size must divide clip_resolution");
   static_assert(
-      Config.hooked_blocks[0] < Config.clip.vision.layers && Config.hooked_blocks[1] < Config.clip.vision.layers,
+      Config.clip.vision.kind != EncoderKind::vision_transformer ||
+          (Config.hooked_blocks[0] < Config.clip.vision.layers && Config.hooked_blocks[1] < Config.clip.vision.layers),
       "kovos::CatSegConfig: hooked_blocks must name blocks of the image encoder");
   static_assert(Config.num_heads > 0 && Config.hidden_dim % Config.num_heads == 0,
                 "kovos::CatSegConfig: num_heads must divide hidden_dim");

@@ -10,6 +10,7 @@
 
 #include "kovos/clip/clip.hpp"
 #include "kovos/clip/encoded_words.hpp"
+#include "kovos/clip/image_encoder.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/image.hpp"
 #include "kovos/core/observer.hpp"
@@ -39,25 +40,34 @@ class CatSegNetwork {
 
  public:
   static constexpr CatSegConfig config = Config;
+  using Encoder = ImageEncoder<Config.clip, T, Memory>;
+  static_assert(Config.hooked_blocks[0] < Encoder::levels && Config.hooked_blocks[1] < Encoder::levels &&
+                    Encoder::level_stride(Config.hooked_blocks[0]) == Encoder::stride &&
+                    Encoder::level_stride(Config.hooked_blocks[1]) == Encoder::stride,
+                "kovos::CatSegNetwork: hooked_blocks must name levels at the stride of the dense features");
 
   ClipModel<Config.clip, T, Memory> clip_model;
   Aggregator<Config, float, Memory> transformer;
-  ConvTranspose2d<Config.clip.vision.width, Config.decoder_guidance_dims[0], 2, float, Memory> upsample1;
-  ConvTranspose2d<Config.clip.vision.width, Config.decoder_guidance_dims[1], 4, float, Memory> upsample2;
+  ConvTranspose2d<Encoder::level_width(Config.hooked_blocks[0]), Config.decoder_guidance_dims[0], 2, float, Memory>
+      upsample1;
+  ConvTranspose2d<Encoder::level_width(Config.hooked_blocks[1]), Config.decoder_guidance_dims[1], 4, float, Memory>
+      upsample2;
 
-  /// What the head needs of each view. pixels: [N, R, R, 3], normalised, R = clip_resolution.
+  /// What the head needs of each view. pixels: [N, R, R, 3], normalised, R = clip_resolution; words: [T, P, embed_dim],
+  /// for image encoders that are told them.
   template <execution_context C, class Observer = Unobserved>
   std::vector<ImageFeatures<Memory>> image_features(C const& context, DynamicTensor<float, 4, Memory> const& pixels,
+                                                    DynamicTensor<float, 3, Memory> const& words,
                                                     StageTimes* times = nullptr, Observer const& observe = {}) const {
     Stage stage(context, "image encoder", times);
-    auto const encoded = clip_model.visual.encode_dense(context, pixels, Config.hooked_blocks, observe);
-    auto const res4 = upsample1(context, encoded.hooked[0]);  // [N, 2 S, 2 S, g0]
-    auto const res5 = upsample2(context, encoded.hooked[1]);  // [N, 4 S, 4 S, g1]
+    auto const encoded = clip_model.visual.features(context, pixels, words, Config.hooked_blocks, observe);
+    auto const res4 = upsample1(context, encoded.levels[0]);  // [N, 2 S, 2 S, g0]
+    auto const res5 = upsample2(context, encoded.levels[1]);  // [N, 4 S, 4 S, g1]
     observe("guide.res4", res4);
     observe("guide.res5", res5);
     std::vector<ImageFeatures<Memory>> views;
     for (std::size_t n = 0; n < pixels.extent(0); ++n) {
-      auto const dense = encoded.features.slice(n, 1);
+      auto const dense = encoded.dense.slice(n, 1);
       views.push_back({dense.reshape(dynamic_extents<3>(dense.extent(1), dense.extent(2), dense.extent(3))),
                        {res4.slice(n, 1), res5.slice(n, 1)}});
     }
@@ -92,7 +102,7 @@ class CatSegNetwork {
     head.most_decoded = options.most_decoded;
     head.layers = options.layers;
     std::vector<ClassLogits<Memory>> logits;
-    for (auto const& view : image_features(context, views.pixels, times))
+    for (auto const& view : image_features(context, views.pixels, words.features, times))
       logits.push_back(options.raw_cost_volume ? cosines(context, view, words.features)
                                                : transformer(context, view, words.features, head));
     return {std::move(views), std::move(logits)};

@@ -91,10 +91,11 @@ auto cat_seg_loss(Tape<Exec, Policy> const& tape, Network const& network, Segmen
                      " label maps");
   auto const pixels = normalized_pixels(tape, std::span<Image const>(batch.images), side, side, Config.test.pixel_mean,
                                         Config.test.pixel_std);
-  auto const views = network.image_features(tape, pixels);
   auto const encoded = l2_normalize(tape, network.clip_model.text.encode(tape, prompts));
   auto const text = encoded.reshape(
       dynamic_extents<3>(prompts.size() / Config.num_templates, Config.num_templates, encoded.extent(1)));
+
+  auto const views = network.image_features(tape, pixels, text);
 
   typename std::remove_cvref_t<decltype(network.transformer)>::Options options;
   options.pooling = training_pooling<Config>();

@@ -58,9 +58,8 @@ auto clip_loss(Tape<Exec, Policy> const& tape, ClipModel<Config, T, typename Exe
   if (config.dense_share == 0)
     return contrastive_loss(tape, model.visual.encode(tape, pixels), texts, model.logit_scale);
   auto const features = model.visual.encode_joint(tape, pixels);
+  auto const& patches = features.dense;
   auto const loss = contrastive_loss(tape, features.embedding, texts, model.logit_scale, 1 - config.dense_share);
-  auto const patches =
-      tokens_to_map(tape, features.dense, side / Config.vision.patch_size, side / Config.vision.patch_size);
   auto const depth = patches.extent(3);
   auto const list = patches.reshape(dynamic_extents<3>(n, patches.size() / n / depth, depth));
   auto const sharpness = static_cast<float>(config.dense_sharpness);
