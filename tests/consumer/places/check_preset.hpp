@@ -4,55 +4,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <ostream>
-#include <random>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "check.hpp"
+#include "drawn.hpp"
 #include "kovos/core/image.hpp"
 #include "kovos/io/file.hpp"
 #include "kovos/io/safetensors.hpp"
-#include "kovos/nn/parameter.hpp"
 #include "kovos/segmentation/any_model.hpp"
 #include "kovos/text/word_list.hpp"
 
 namespace places {
-
-/// A file with a drawn network of a configuration.
-template <kovos::CatSegConfig Config>
-void write_network(std::filesystem::path const& path) {
-  kovos::NamedTensors file;
-  std::mt19937 generator(1);
-  kovos::CatSegNetwork<Config, float, Kokkos::HostSpace> const network;
-  auto const add = [&]<class Memory, std::size_t... E>(std::string const& name,
-                                                       kovos::Parameter<float, Memory, E...> const&,
-                                                       kovos::ParameterRole role) {
-    std::vector<std::size_t> const shape{E...};
-    std::size_t size = 1;
-    for (auto const extent : shape) size *= extent;
-    auto const values = std::make_shared<std::vector<float>>(size);
-    std::normal_distribution<float> normal(role == kovos::ParameterRole::norm_weight ? 1.0f : 0.0f, 0.1f);
-    for (auto& value : *values) value = normal(generator);
-    kovos::TensorBytes tensor;
-    tensor.shape = shape;
-    tensor.bytes = std::as_bytes(std::span(*values));
-    tensor.owner = values;
-    file.tensors.emplace(name, tensor);
-  };
-  kovos::for_each_parameter(network, add);
-  kovos::write_safetensors(path, file);
-}
 
 /// A list finds its preset by a file's shapes, under its name, and gives the labels of the model itself; Kovos' own
 /// list does not know it.
 template <auto const& Presets, kovos::CatSegConfig Config>
 void check_preset(std::string_view name) {
   std::filesystem::path const weights = std::string(name) + ".safetensors", merges = "merges.txt";
-  write_network<Config>(weights);
+  kovos::write_safetensors(weights, drawn<kovos::CatSegNetwork<Config, float, Kokkos::HostSpace>>());
   kovos::write_file_atomically(merges, [](std::ostream& out) {
     out << "#version: 0.2\n";
     for (char a = 'a'; a <= 'z'; ++a)
