@@ -5,5 +5,7 @@
 namespace kovos {
 
 template class AnyModel<Kokkos::Cuda>;
+template AnyModel<Kokkos::Cuda> AnyModel<Kokkos::Cuda>::load<cat_seg_presets>(
+    std::filesystem::path const&, std::optional<std::filesystem::path> const&, Precision, Context<Kokkos::Cuda>);
 
 }  // namespace kovos
