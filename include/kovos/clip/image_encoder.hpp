@@ -64,12 +64,8 @@ concept image_encoder = requires(E const& encoder, C const& context,
   encoder.visit(f, std::string());
 };
 
-/// Which class is the encoder of a configuration: a specialisation for its kind names it as `type`. For a kind of your
-/// own (EncoderKind):
-///
-///     template <ClipConfig Config, class T, class Memory>
-///     requires(Config.vision.kind == my_kind)
-///     struct kovos::ImageEncoderOf<Config, T, Memory> { using type = MyEncoder<Config, T, Memory>; };
+/// Which class is the encoder of a configuration: a specialisation, required to be of its kind, names it as `type`. A
+/// program adds one for a kind of its own (EncoderKind); tests/consumer/places/encoder.hpp does.
 template <ClipConfig Config, class T, class Memory>
 struct ImageEncoderOf;
 

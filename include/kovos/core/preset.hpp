@@ -18,8 +18,8 @@ struct Preset {
 
 /// A list of presets with others after it, one's own beside those of Kovos:
 ///
-///     inline constexpr auto my_presets = with_presets(cat_seg_presets, {{"cat_seg_mine", cat_seg_mine}});
-///     auto model = AnyModel<>::load<my_presets>("mine.safetensors");
+///     inline constexpr auto presets = with_presets(cat_seg_presets, {{"cat_seg_narrow", cat_seg_narrow}});
+///     auto model = AnyModel<>::load<presets>("narrow.safetensors");
 template <class Config, std::size_t N, std::size_t M>
 constexpr std::array<Preset<Config>, N + M> with_presets(std::array<Preset<Config>, N> const& list,
                                                          Preset<Config> const (&others)[M]) {
@@ -44,7 +44,7 @@ template <auto const& Presets, class Fits, class F>
 bool visit_first_preset(Fits const& fits, F const& f) {
   auto const visit = [&]<std::size_t I>() {
     constexpr bool is_first = [] {
-      for (std::size_t i = 0; i < I; ++i)
+      for (std::size_t i = 0; i != I; ++i)  // nvcc finds `<` pointless where I is 0
         if (shape_of(Presets[i].config) == shape_of(Presets[I].config)) return false;
       return true;
     }();
