@@ -91,7 +91,7 @@ auto cat_seg_loss(Tape<Exec, Policy> const& tape, Network const& network, Segmen
                      " label maps");
   auto const pixels = normalized_pixels(tape, std::span<Image const>(batch.images), side, side, Config.test.pixel_mean,
                                         Config.test.pixel_std);
-  auto const views = network.image_features(tape, pixels);
+  auto const features = network.image_features(tape, pixels);
   auto const encoded = l2_normalize(tape, network.clip_model.text.encode(tape, prompts));
   auto const text = encoded.reshape(
       dynamic_extents<3>(prompts.size() / Config.num_templates, Config.num_templates, encoded.extent(1)));
@@ -101,8 +101,8 @@ auto cat_seg_loss(Tape<Exec, Policy> const& tape, Network const& network, Segmen
   options.class_tile = text.extent(0);
   auto const total = tape.template tensor<float>(1);
   fill(context, total, 0.0f);
-  for (std::size_t n = 0; n < views.size(); ++n) {
-    auto const result = network.transformer(tape, views[n], text, options);
+  for (std::size_t n = 0; n < features.views(); ++n) {
+    auto const result = network.transformer(tape, features.slice(n, 1), text, options).front();
     observe("logits", result.logits);
     auto const& map = batch.labels[n];
     require<ShapeError>(map.height == side && map.width == side, "[cat_seg_loss] label map ", n, " is ", map.height,
@@ -116,7 +116,7 @@ auto cat_seg_loss(Tape<Exec, Policy> const& tape, Network const& network, Segmen
     }
     add_in_place(tape, total,
                  segmentation_loss(tape, result.logits, label_tensor(context, labels), side, side,
-                                   1.0 / static_cast<double>(views.size())));
+                                   1.0 / static_cast<double>(features.views())));
   }
   return total;
 }
