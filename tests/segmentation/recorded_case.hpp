@@ -91,10 +91,10 @@ Outcome run_recorded(Oracle const& oracle, std::string const& name, Context<Exec
   for (std::size_t i = 0; i < Config.num_layers; ++i) options.pooling[i] = geometry.at("pooling")[i];
   options.class_tile = classes;  // whole tensors for the recorder
   options.views = 1;             // one after the other for the recorder
-  auto const features = network.image_features(context, views.pixels, nullptr, recorder);
-  auto const logits = network.transformer(context, features, text, options, recorder);
-  options.views = features.views();
-  auto const together = network.transformer(context, features, text, options);
+  auto const seen = network.image_features(context, views.pixels, nullptr, recorder);
+  auto const logits = network.transformer(context, seen, text, options, recorder);
+  options.views = seen.views();
+  auto const together = network.transformer(context, seen, text, options);
   std::vector<float> padded_logits;
   for (std::size_t n = 0; n < logits.size(); ++n) {
     auto const host = to_host(context, logits[n].logits), same = to_host(context, together[n].logits);

@@ -15,6 +15,7 @@
 
 #include "kovos/autodiff/rules.hpp"
 #include "kovos/core/error.hpp"
+#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "segmentation/small_head.hpp"
 
 namespace {
@@ -93,36 +94,51 @@ TEST_CASE("views give together what they give one by one") {
   }
 }
 
-TEST_CASE("as many views run together as have no more maps than one view may have") {
+TEST_CASE("as many views run together as give the threads enough to do, and as fit") {
   using B = Aggregator<cat_seg_vit_b16, float, Memory>;
-  CHECK(cat_seg_vit_b16.pad_len == 256);
-  CHECK(B::views_at_once(20, 20) == 12);
-  CHECK(B::views_at_once(51, 51) == 5);
-  CHECK(B::views_at_once(150, 150) == 1);
-  CHECK(B::views_at_once(847, 256) == 1);
-  CHECK(B::views_at_once(150, 40) == 6);
+  REQUIRE(cat_seg_vit_b16.pad_len == 256);
+  CHECK(B::views_at_once(20, 20, 1) == 1);
+  CHECK(B::views_at_once(3, 3, 2) == 6);
+  CHECK(B::views_at_once(16, 16, 2) == 1);
+  CHECK(B::views_at_once(20, 20, 16) == 7);
+  // No more maps than one view may have.
+  CHECK(B::views_at_once(20, 20, 1000) == 12);
+  CHECK(B::views_at_once(51, 51, 1000) == 5);
+  CHECK(B::views_at_once(150, 150, 1000) == 1);
+  CHECK(B::views_at_once(847, 256, 1000) == 1);
+  CHECK(B::views_at_once(150, 40, 1000) == 6);
   // The cost volume of all classes counts where few of them are computed.
-  CHECK(B::views_at_once(10000, 10) == 3);
-  CHECK(B::views_at_once(100000, 10) == 1);
-  Fixture const fixture(6, 100);
+  CHECK(B::views_at_once(10000, 10, 1000) == 3);
+  CHECK(B::views_at_once(100000, 10, 1000) == 1);
+  Fixture const fixture(6, 40);
   auto const image = random_views(5, 6);
   std::map<std::string, std::vector<std::size_t>> seen;
+  // How many maps an observer sees at a time, of all views.
+  auto const batches = [](std::size_t views, std::size_t of_view) {
+    std::vector<std::size_t> sizes;
+    for (std::size_t first = 0; first < 5; first += views) sizes.push_back(std::min(views, 5 - first) * of_view);
+    return sizes;
+  };
+  auto const threads = static_cast<std::size_t>(fixture.context.exec().concurrency());
+  for (std::size_t const views : {0, 2, 4, 9}) {
+    CAPTURE(views);
+    seen.clear();
+    Head::Options options;
+    options.views = views;
+    fixture.head(fixture.context, image, fixture.words, options, Counter{&seen});
+    std::size_t const at_once = views == 0 ? Head::views_at_once(40, 40, threads) : views;
+    CHECK(seen["logits"] == batches(at_once, 40));
+    CHECK(seen["agg.layer1.swin2"] == batches(at_once, 40));
+    CHECK(seen["agg.guidance"] == batches(at_once, 1));
+  }
+  seen.clear();
   Head::Options options;
+  options.views = 5;
+  options.most_classes = 3;
   fixture.head(fixture.context, image, fixture.words, options, Counter{&seen});
-  CHECK(seen["logits"] == std::vector<std::size_t>{200, 200, 100});
-  CHECK(seen["agg.layer1.swin2"] == std::vector<std::size_t>{200, 200, 100});
-  CHECK(seen["agg.guidance"] == std::vector<std::size_t>{2, 2, 1});
-  seen.clear();
-  options.views = 4;
-  fixture.head(fixture.context, image, fixture.words, options, Counter{&seen});
-  CHECK(seen["logits"] == std::vector<std::size_t>{400, 100});
-  seen.clear();
-  options.views = 0;
-  options.most_classes = 50;
-  fixture.head(fixture.context, image, fixture.words, options, Counter{&seen});
-  CHECK(seen["agg.corr"] == std::vector<std::size_t>{500});
-  CHECK(seen["agg.text_guidance"] == std::vector<std::size_t>{250});
-  CHECK(seen["logits"] == std::vector<std::size_t>{250});
+  CHECK(seen["agg.corr"] == std::vector<std::size_t>{200});
+  CHECK(seen["agg.text_guidance"] == std::vector<std::size_t>{15});
+  CHECK(seen["logits"] == std::vector<std::size_t>{15});
 }
 
 TEST_CASE_TEMPLATE("views together have the gradients that they have one by one", Policy,

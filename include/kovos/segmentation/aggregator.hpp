@@ -123,13 +123,16 @@ class Aggregator {
     std::array<typename Parts::ByClass::Words, Config.num_layers> layers;
   };
 
-  /// How many views go through the head together unless Options says so: as many as have together no more class maps
-  /// than a single one may have, and no larger a cost volume than those maps, so that a batch needs no more memory than
-  /// one view of pad_len classes.
-  static std::size_t views_at_once(std::size_t classes, std::size_t computed) {
-    std::size_t const by_maps = Config.pad_len / std::max<std::size_t>(1, computed);
-    std::size_t const by_cost = Config.pad_len * hidden_dim / std::max<std::size_t>(1, classes * Config.num_templates);
-    return std::max<std::size_t>(1, std::min(by_maps, by_cost));
+  /// How many views go through the head together unless Options says so: as many as give each thread eight class maps
+  /// to work on, so that none waits long for another, but no more than have together as many class maps as a single
+  /// view may have, and no larger a cost volume than those maps: a batch needs no more memory than one view of pad_len
+  /// classes. computed: of the classes, how many go through the layers.
+  static std::size_t views_at_once(std::size_t classes, std::size_t computed, std::size_t threads) {
+    std::size_t const maps = std::max<std::size_t>(1, computed), cosines = classes * Config.num_templates;
+    std::size_t const wanted = (8 * threads + maps - 1) / maps;
+    std::size_t const fitting =
+        std::min(Config.pad_len / maps, Config.pad_len * hidden_dim / std::max<std::size_t>(1, cosines));
+    return std::max<std::size_t>(1, std::min(wanted, fitting));
   }
 
   /// image: features of N views, text: [T, P, embed_dim] unit vectors -> of each view logits [min(T, pad_len), 4 S,
@@ -144,7 +147,8 @@ class Aggregator {
     for (auto const& guidance : image.guidance)
       require_extent("Aggregator", "the number of views of the guidance", guidance.extent(0), image.views());
     std::size_t const classes = text.extent(0), computed = computed_classes(classes, options);
-    std::size_t const most = options.views == 0 ? views_at_once(classes, computed) : options.views;
+    auto const threads = static_cast<std::size_t>(context.exec().concurrency());
+    std::size_t const most = options.views == 0 ? views_at_once(classes, computed, threads) : options.views;
     auto const words = project_words(context, text, options);
     std::vector<ClassLogits<Memory>> result;
     for (std::size_t first = 0; first < image.views(); first += most)
@@ -225,8 +229,8 @@ class Aggregator {
   }
 
   /// Upsamples the maps of N views twice and takes them through a last layer. x: [N * K, S, S, C], guidance: of
-  /// project_decoder_guidance, last(context, [k, 4 S, 4 S, d1]) -> `channels` numbers per pixel ->
-  /// [N * K, 4 S / pooling, 4 S / pooling, channels], of the maps averaged over pooling x pooling positions.
+  /// project_decoder_guidance, last(context, [k, 4 S, 4 S, d1], a ScaledMap where it may be) -> `channels` numbers per
+  /// pixel -> [N * K, 4 S / pooling, 4 S / pooling, channels], of the maps averaged over pooling x pooling positions.
   template <execution_context C, class Last, class Observer = Unobserved>
   Map decode(C const& context, Map const& x, std::array<Map, 2> const& guidance, std::size_t channels, Last const& last,
              Options const& options, std::size_t pooling = 1, Observer const& observe = {}) const {

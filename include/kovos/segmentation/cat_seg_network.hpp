@@ -85,6 +85,7 @@ class CatSegNetwork {
     head.most_classes = options.most_classes;
     head.most_decoded = options.most_decoded;
     head.layers = options.layers;
+    head.views = options.views_at_once;
     auto const features = image_features(context, views.pixels, times);
     auto logits = options.raw_cost_volume ? cosines(context, features, words.features)
                                           : transformer(context, features, words.features, head);
