@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Seconds, work and memory of each stage of a segmentation:
 //   kovos_segment_bench WEIGHTS... [--classes 20,150,847] [--window whole,sliding] [--precision fp32,bf16]
-//                       [--size 640] [--repetitions 3] [--peak GFLOPS] [--json FILE]
+//                       [--size 640] [--views N] [--repetitions 3] [--peak GFLOPS] [--json FILE]
 // WEIGHTS are CAT-Seg checkpoints of any preset. Words are random tokens (start, eight words, end), the picture is
-// noise: the time depends on neither. No vocabulary is needed. --peak spares measuring the machine's peak again.
+// noise: the time depends on neither. No vocabulary is needed. --views: how many go through the head together, 0 as the
+// head chooses. --peak spares measuring the machine's peak again.
 
 #include <cstdio>
 #include <cstdlib>
@@ -29,7 +30,7 @@ using bench::Json;
 struct Plan {
   std::vector<std::size_t> classes;
   std::vector<WindowMode> windows;
-  std::size_t size = 640, repetitions = 3;
+  std::size_t size = 640, views = 0, repetitions = 3;
   double peak = 0;  // GFLOP/s
 };
 
@@ -70,6 +71,7 @@ Json measure(CatSegNetwork<Config, T, Kokkos::HostSpace>& network, std::size_t c
   for (auto& value : picture.pixels) value = static_cast<std::uint8_t>(random.below(256));
   SegmentOptions options;
   options.window = window;
+  options.views_at_once = plan.views;
   options.time_stages = true;
 
   bench::reset_peak_resident();
@@ -108,6 +110,7 @@ Json measure(CatSegNetwork<Config, T, Kokkos::HostSpace>& network, std::size_t c
   r["classes"] = classes;
   r["window"] = window == WindowMode::whole ? "whole" : "sliding";
   r["size"] = {plan.size, plan.size};
+  r["views_at_once"] = plan.views;
   double total_work = 0;
   for (auto const& [stage, list] : times) {
     double const operations = work_of(work, stage).operations;
@@ -175,13 +178,14 @@ int run(bench::Arguments arguments) {
     plan.windows.push_back(w == "whole" ? WindowMode::whole : WindowMode::sliding);
   auto const precisions = arguments.list("--precision", "fp32,bf16");
   plan.size = std::stoul(arguments.option("--size", "640"));
+  plan.views = std::stoul(arguments.option("--views", "0"));
   plan.repetitions = std::stoul(arguments.option("--repetitions", "3"));
   plan.peak = std::stod(arguments.option("--peak", "0"));
   auto const json = arguments.option("--json");
   if (arguments.rest().empty()) {
     std::fprintf(stderr,
                  "usage: kovos_segment_bench WEIGHTS... [--classes N,...] [--window whole,sliding] "
-                 "[--precision fp32,bf16] [--size N] [--repetitions N] [--peak GFLOPS] [--json FILE]\n");
+                 "[--precision fp32,bf16] [--size N] [--views N] [--repetitions N] [--peak GFLOPS] [--json FILE]\n");
     return 2;
   }
   Context<Kokkos::DefaultHostExecutionSpace> const context;

@@ -29,7 +29,7 @@ void draw(char** arguments, std::optional<std::filesystem::path> const& vocabula
   auto const views =
       cut_views(context, image_tensor(context, picture), WindowMode::whole, Config.test, Config.clip_resolution);
   auto const features = model.network().image_features(context, views.pixels, words.features);
-  auto const cost = cost_volume(context, features[0].dense, words.features);  // [T, S, S, 1]
+  auto const cost = cost_volume(context, features.dense, words.features);  // [T, S, S, 1]
   auto const large = to_host(context, resize_bilinear(context, cost, picture.height, picture.width));
 
   std::filesystem::create_directories(arguments[4]);

@@ -69,9 +69,7 @@ int main() {
   for (std::size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<std::uint8_t>(i / 7 % 256);
   auto const views = kovos::cut_views(context, kovos::image_tensor(context, picture), kovos::WindowMode::sliding,
                                       mine.test, mine.clip_resolution);
-  std::vector<kovos::ClassLogits<Kokkos::HostSpace>> logits;
-  for (auto const& view : network.image_features(context, views.pixels, text))
-    logits.push_back(network.transformer(context, view, text));
+  auto const logits = network.transformer(context, network.image_features(context, views.pixels, text), text);
   kovos::MergedViews const maps(views, logits);
   auto const chosen = kovos::choose_labels(context, maps, picture.height, picture.width);
   std::printf("views: %zu, labels: %zu x %zu\n", logits.size(), chosen.labels.height, chosen.labels.width);

@@ -114,7 +114,7 @@ Score evaluate(Context<> const& context, Network const& network, Tokenizer const
     auto const scene = benchmark_scene(i, side);
     auto const picture = cut_views(context, image_tensor(context, scene.image), WindowMode::whole, config.test, side);
     auto const views = network.image_features(context, picture.pixels, words);
-    auto const logits = logits_of(context, views[0], words);
+    auto const logits = logits_of(context, views, words);
     auto const coarse = logits.reshape(dynamic_extents<4>(names.size(), logits.extent(1), logits.extent(2), 1));
     auto const scores = to_host(context, resize_bilinear(context, coarse, side, side));
     LabelMap labels{side, side, std::vector<std::uint16_t>(side * side, 0)};
@@ -172,8 +172,10 @@ std::vector<Score> run(Settings const& settings, Variant const& variant, NamedTe
   Context<> const context;
   Network network;
   if constexpr (std::is_same_v<Network, CostNetwork>) {
-    network.transformer.spatial = variant.spatial;
-    network.transformer.by_class = variant.by_class;
+    for (auto& layer : network.transformer.layers) {
+      layer.swin_block.on = variant.spatial;
+      layer.attention.on = variant.by_class;
+    }
   }
   load_start(context, network, clip, seed);
   Tokenizer const tokenizer(find_vocabulary(clip, clip.source, std::nullopt));
@@ -186,7 +188,7 @@ std::vector<Score> run(Settings const& settings, Variant const& variant, NamedTe
   Trainer<decltype(task)> trainer(context, task, training);
   auto const logits = [&](Context<> const& c, ImageFeatures<Memory> const& view,
                           DynamicTensor<float, 3, Memory> const& words) {
-    return network.transformer(c, view, words).logits;
+    return network.transformer(c, view, words).front().logits;
   };
   std::vector<Score> scores;
   double loss = 0;

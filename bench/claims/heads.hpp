@@ -3,8 +3,12 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "kovos/clip/clip.hpp"
+#include "kovos/core/execution.hpp"
+#include "kovos/kernels/convolution_norm.hpp"
+#include "kovos/kernels/cosine_similarity.hpp"
 #include "kovos/nn/conv_transpose2d.hpp"
 #include "kovos/nn/linear.hpp"
 #include "kovos/segmentation/aggregator.hpp"
@@ -12,73 +16,83 @@
 
 namespace kovos::bench {
 
+/// CAT-Seg's parts, each of which can be left out.
+template <CatSegConfig Config, class Memory>
+struct OptionalParts {
+  class Spatial : public AggregationParts<Config, float, Memory>::Spatial {
+    using Base = typename AggregationParts<Config, float, Memory>::Spatial;
+
+   public:
+    bool on = true;
+
+    template <execution_context C, class V, class Observer>
+    typename Base::Guidance project_guidance(C const& context, V const& appearance, Observer const& observe) const {
+      if (!on) return {};
+      return Base::project_guidance(context, appearance, observe);
+    }
+    template <execution_context C, class V, class Observer>
+    V operator()(C const& context, V const& x, typename Base::Guidance const& guidance, Observer const& observe) const {
+      return on ? Base::operator()(context, x, guidance, observe) : x;
+    }
+  };
+
+  class ByClass : public AggregationParts<Config, float, Memory>::ByClass {
+    using Base = typename AggregationParts<Config, float, Memory>::ByClass;
+
+   public:
+    bool on = true;
+
+    template <execution_context C, class V>
+    typename Base::Words project_words(C const& context, V const& words, std::size_t classes) const {
+      if (!on) return {};
+      return Base::project_words(context, words, classes);
+    }
+    template <execution_context C, class V, class Observer>
+    V operator()(C const& context, V const& x, typename Base::Words const& words, std::size_t views,
+                 std::size_t pooling, Observer const& observe) const {
+      return on ? Base::operator()(context, x, words, views, pooling, observe) : x;
+    }
+  };
+};
+
 /// CAT-Seg's head, of whose aggregation one part or both can be left out.
 template <CatSegConfig Config, class Memory>
-class CostHead : public Aggregator<Config, float, Memory> {
-  using Base = Aggregator<Config, float, Memory>;
-
- public:
-  bool spatial = true, by_class = true;
-
-  template <execution_context C>
-  ClassLogits<Memory> operator()(C const& context, ImageFeatures<Memory> const& image,
-                                 DynamicTensor<float, 3, Memory> const& text,
-                                 typename Base::Options const& options = {}) const {
-    if (spatial && by_class) return Base::operator()(context, image, text, options);
-    std::size_t const side = image.dense.extent(0), classes = text.extent(0);
-    ClassLogits<Memory> result;
-    for (std::size_t i = 0; i < classes; ++i) result.classes.push_back(i);
-    auto const appearance = this->guidance_projection(
-        context, image.dense.reshape(dynamic_extents<4>(1, side, side, image.dense.extent(2))), Activation::relu);
-    auto const words = this->text_guidance_projection(
-        context, text.reshape(dynamic_extents<2>(classes, text.extent(2))), Activation::relu);
-    auto x = this->conv1(context, cost_volume(context, image.dense, text));
-    std::size_t index = 0;
-    for (auto const& layer : this->layers) {
-      if (spatial) x = layer.swin_block(context, x, layer.swin_block.project_guidance(context, appearance));
-      if (by_class) x = layer.attention(context, x, words, options.pooling[index]);
-      ++index;
-    }
-    auto const y =
-        this->decoder1(context, x, this->decoder_guidance_projection_0(context, image.guidance[0], Activation::relu));
-    auto const z =
-        this->decoder2(context, y, this->decoder_guidance_projection_1(context, image.guidance[1], Activation::relu));
-    result.logits = this->head(context, z).reshape(dynamic_extents<3>(classes, 4 * side, 4 * side));
-    return result;
-  }
-};
+using CostHead = Aggregator<Config, float, Memory, OptionalParts<Config, Memory>>;
 
 /// What the paper compares with: the same layers work on the picture's features instead of on the cost volume, and
 /// words only enter at the end, by their cosines with the decoded features.
 template <CatSegConfig Config, class Memory>
-class FeatureHead : public Aggregator<Config, float, Memory> {
-  using Base = Aggregator<Config, float, Memory>;
+class FeatureHead : public CostHead<Config, Memory> {
+  using Base = CostHead<Config, Memory>;
 
  public:
   Linear<Config.clip.embed_dim, Config.hidden_dim, float, Memory> feature_embedding;
   Linear<Config.decoder_dims[1], Config.clip.embed_dim, float, Memory> feature_projection;
   Linear<1, 1, float, Memory> cosine;  // what a cosine is worth as a logit
 
+  FeatureHead() {
+    for (auto& layer : this->layers) layer.attention.on = false;
+  }
+
   template <execution_context C>
-  ClassLogits<Memory> operator()(C const& context, ImageFeatures<Memory> const& image,
-                                 DynamicTensor<float, 3, Memory> const& text,
-                                 typename Base::Options const& = {}) const {
-    std::size_t const side = image.dense.extent(0), depth = image.dense.extent(2), classes = text.extent(0);
-    ClassLogits<Memory> result;
-    for (std::size_t i = 0; i < classes; ++i) result.classes.push_back(i);
-    auto const dense = image.dense.reshape(dynamic_extents<4>(1, side, side, depth));
-    auto const appearance = this->guidance_projection(context, dense, Activation::relu);
-    auto x = feature_embedding(context, dense);
-    for (auto const& layer : this->layers)
-      x = layer.swin_block(context, x, layer.swin_block.project_guidance(context, appearance));
-    auto const y =
-        this->decoder1(context, x, this->decoder_guidance_projection_0(context, image.guidance[0], Activation::relu));
-    auto const z =
-        this->decoder2(context, y, this->decoder_guidance_projection_1(context, image.guidance[1], Activation::relu));
-    auto const features = feature_projection(context, z).reshape(dynamic_extents<2>(16 * side * side, depth));
-    auto const cosines = cosine_similarity(context, text.reshape(dynamic_extents<2>(classes, depth)), features);
-    result.logits = cosine(context, cosines.reshape(dynamic_extents<2>(cosines.size(), 1)))
-                        .reshape(dynamic_extents<3>(classes, 4 * side, 4 * side));
+  std::vector<ClassLogits<Memory>> operator()(C const& context, ImageFeatures<Memory> const& image,
+                                              DynamicTensor<float, 3, Memory> const& text,
+                                              typename Base::Options const& options = {}) const {
+    std::size_t const side = image.dense.extent(1), depth = image.dense.extent(3), classes = text.extent(0);
+    auto const maps =  // one for each view
+        this->aggregate(context, image.dense, feature_embedding(context, image.dense), {}, options);
+    auto const features = this->decode(
+        context, maps, this->project_decoder_guidance(context, image), depth,
+        [this](auto const& c, auto const& z) { return feature_projection(c, apply_scaling(c, z)); }, options);
+    auto const words = text.reshape(dynamic_extents<2>(classes, depth));
+    std::vector<ClassLogits<Memory>> result(image.views());
+    for (std::size_t n = 0; n < image.views(); ++n) {
+      for (std::size_t i = 0; i < classes; ++i) result[n].classes.push_back(i);
+      auto const of_view = features.slice(n, 1).reshape(dynamic_extents<2>(16 * side * side, depth));
+      auto const cosines = cosine_similarity(context, words, of_view);
+      result[n].logits = cosine(context, cosines.reshape(dynamic_extents<2>(cosines.size(), 1)))
+                             .reshape(dynamic_extents<3>(classes, 4 * side, 4 * side));
+    }
     return result;
   }
 

@@ -106,9 +106,8 @@ void check_full_size(char const* variable, std::string const& model) {
   options.class_tile = classes;  // whole tensors for the recorder
   // The class token's row of the positions is not observed, but recorded.
   auto const first = to_host(context, network.clip_model.visual.positional_embedding);
-  std::vector<ClassLogits<Memory>> logits;
-  for (auto const& view : network.image_features(context, views.pixels, text, nullptr, recorder))
-    logits.push_back(network.transformer(context, view, text, options, recorder));
+  auto const features = network.image_features(context, views.pixels, text, nullptr, recorder);
+  auto const logits = network.transformer(context, features, text, options, recorder);
   auto const scores = merge_views(context, views, logits, 0, classes, 384, 384);
   recorder("out.sem_seg", scores.reshape(dynamic_extents<3>(classes, std::size_t{384}, std::size_t{384})));
 

@@ -56,9 +56,9 @@ TEST_CASE("an observer sees whole maps, each once, and changes nothing") {
       Context<Exec> const context(Exec(), engine);
       Head::Options options;
       options.class_tile = tile;
-      auto const plain = fixture.head(context, fixture.image, fixture.words, options);
+      auto const plain = fixture.head(context, fixture.image, fixture.words, options).front();
       std::map<std::string, std::vector<std::size_t>> seen;
-      auto const observed = fixture.head(context, fixture.image, fixture.words, options, Counter{&seen});
+      auto const observed = fixture.head(context, fixture.image, fixture.words, options, Counter{&seen}).front();
       CHECK(difference(plain.logits, observed.logits) == 0);
       for (std::string const layer : {"agg.layer0.", "agg.layer1."})
         for (char const* const part : {"swin1", "swin2", "spatial", "pooled", "class"})
@@ -83,12 +83,12 @@ TEST_CASE_TEMPLATE("the head gives in a tape what it gives in a context", Policy
         Head::Options options;
         options.class_tile = tile;
         options.pooling.fill(pooling);
-        auto const expected = fixture.head(context, fixture.image, fixture.words, options);
+        auto const expected = fixture.head(context, fixture.image, fixture.words, options).front();
         Tape<Exec, Policy::value> const tape(context);
         DynamicTensor<float, 1, Memory> const gradient(dynamic_extents<1>{fixture.words.size()});
         fill(context, gradient, 0.0f);
         tape.watch(fixture.words, gradient);
-        auto const got = fixture.head(tape, fixture.image, fixture.words, options);
+        auto const got = fixture.head(tape, fixture.image, fixture.words, options).front();
         CHECK(tape.size() > 0);
         CHECK(got.classes == expected.classes);
         CHECK(difference(got.logits, expected.logits) <= 2e-5f * largest(expected.logits));

@@ -90,15 +90,20 @@ Outcome run_recorded(Oracle const& oracle, std::string const& name, Context<Exec
   typename Aggregator<Config, float, Memory>::Options options;
   for (std::size_t i = 0; i < Config.num_layers; ++i) options.pooling[i] = geometry.at("pooling")[i];
   options.class_tile = classes;  // whole tensors for the recorder
-  std::vector<ClassLogits<Memory>> logits;
+  options.views = 1;             // one after the other for the recorder
+  auto const seen = network.image_features(context, views.pixels, text, nullptr, recorder);
+  auto const logits = network.transformer(context, seen, text, options, recorder);
+  options.views = seen.views();
+  auto const together = network.transformer(context, seen, text, options);
   std::vector<float> padded_logits;
-  for (auto const& view : network.image_features(context, views.pixels, text, nullptr, recorder)) {
-    logits.push_back(network.transformer(context, view, text, options, recorder));
-    auto const host = to_host(context, logits.back().logits);
+  for (std::size_t n = 0; n < logits.size(); ++n) {
+    auto const host = to_host(context, logits[n].logits), same = to_host(context, together[n].logits);
+    CHECK(logits[n].classes == together[n].classes);
+    CHECK(std::equal(host.data(), host.data() + host.size(), same.data(), same.data() + same.size()));
     std::size_t const plane = host.extent(1) * host.extent(2);
     std::vector<float> full(classes * plane, -100.0f);
     for (std::size_t k = 0; k < host.extent(0); ++k)
-      std::copy_n(host.data() + k * plane, plane, full.data() + logits.back().classes[k] * plane);
+      std::copy_n(host.data() + k * plane, plane, full.data() + logits[n].classes[k] * plane);
     padded_logits.insert(padded_logits.end(), full.begin(), full.end());
   }
 

@@ -62,14 +62,14 @@ struct Fixture {
   explicit Fixture(std::size_t side, std::size_t classes) {
     Randomize random;
     for_each_parameter(head, random);
-    image.dense = random_tensor(101, 1, side, side, std::size_t{12});
+    image.dense = random_tensor(101, 1, std::size_t{1}, side, side, std::size_t{12});
     image.guidance = {random_tensor(102, 1, std::size_t{1}, 2 * side, 2 * side, std::size_t{8}),
                       random_tensor(103, 1, std::size_t{1}, 4 * side, 4 * side, std::size_t{4})};
     words = random_tensor(104, 1, classes, std::size_t{1}, std::size_t{12});
   }
 
   ClassLogits<Memory> operator()(Head::Options const& options = {}) const {
-    return head(context, image, words, options);
+    return head(context, image, words, options).front();
   }
 
   std::map<std::string, Map> observed() const {

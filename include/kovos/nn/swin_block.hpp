@@ -59,11 +59,17 @@ class SwinBlock {
   LayerNorm<Dim, T, Memory> norm2;
   Mlp<Dim, 4 * Dim, T, Memory> mlp;
 
-  /// What queries and keys receive from the guidance, the same for every class. [N * H * W, Dim] each, in the order in
-  /// which the block reads them (window_block_addends).
+  /// What queries and keys receive from the guidance, the same for every class of a view. [N * H * W, Dim] each, in the
+  /// order in which the block reads them (window_block_addends).
   struct Guidance {
     DynamicTensor<float, 2, Memory> q;
     DynamicTensor<float, 2, Memory> k;
+
+    /// That of view n of `views`.
+    Guidance of_view(std::size_t n, std::size_t views) const {
+      std::size_t const pixels = q.extent(0) / views;
+      return {q.slice(n * pixels, pixels), k.slice(n * pixels, pixels)};
+    }
   };
 
   /// guidance: [N, H, W, Guide], normalised; window and shift as below.
@@ -78,8 +84,8 @@ class SwinBlock {
     return {project(attn.q), project(attn.k)};
   }
 
-  /// x: [T, H, W, Dim], overwritten where the context allows it; guidance: [H * W, Dim] each, of the same window and
-  /// shift -> [T, H, W, Dim].
+  /// x: [T, H, W, Dim] of one view, overwritten where the context allows it; guidance: that view's, of the same window
+  /// and shift -> [T, H, W, Dim].
   template <execution_context C, class V>
   V operator()(C const& context, V const& x, Guidance const& guidance, std::size_t window, std::size_t shift) const {
     AttentionMaps<T> const maps{attn.q.map(guidance.q), attn.k.map(guidance.k), attn.v.map(), attn.proj.map()};

@@ -53,25 +53,19 @@ class CatSegNetwork {
   ConvTranspose2d<Encoder::level_width(Config.hooked_blocks[1]), Config.decoder_guidance_dims[1], 4, float, Memory>
       upsample2;
 
-  /// What the head needs of each view. pixels: [N, R, R, 3], normalised, R = clip_resolution; words: [T, P, embed_dim],
+  /// What the head needs of N views. pixels: [N, R, R, 3], normalised, R = clip_resolution; words: [T, P, embed_dim],
   /// for image encoders that are told them.
   template <execution_context C, class Observer = Unobserved>
-  std::vector<ImageFeatures<Memory>> image_features(C const& context, DynamicTensor<float, 4, Memory> const& pixels,
-                                                    DynamicTensor<float, 3, Memory> const& words,
-                                                    StageTimes* times = nullptr, Observer const& observe = {}) const {
+  ImageFeatures<Memory> image_features(C const& context, DynamicTensor<float, 4, Memory> const& pixels,
+                                       DynamicTensor<float, 3, Memory> const& words, StageTimes* times = nullptr,
+                                       Observer const& observe = {}) const {
     Stage stage(context, "image encoder", times);
     auto const encoded = clip_model.visual.features(context, pixels, words, Config.hooked_blocks, observe);
     auto const res4 = upsample1(context, encoded.levels[0]);  // [N, 2 S, 2 S, g0]
     auto const res5 = upsample2(context, encoded.levels[1]);  // [N, 4 S, 4 S, g1]
     observe("guide.res4", res4);
     observe("guide.res5", res5);
-    std::vector<ImageFeatures<Memory>> views;
-    for (std::size_t n = 0; n < pixels.extent(0); ++n) {
-      auto const dense = encoded.dense.slice(n, 1);
-      views.push_back({dense.reshape(dynamic_extents<3>(dense.extent(1), dense.extent(2), dense.extent(3))),
-                       {res4.slice(n, 1), res5.slice(n, 1)}});
-    }
-    return views;
+    return {encoded.dense, {res4, res5}};
   }
 
   // What a Segmenter asks for.
@@ -101,10 +95,10 @@ class CatSegNetwork {
     head.most_classes = options.most_classes;
     head.most_decoded = options.most_decoded;
     head.layers = options.layers;
-    std::vector<ClassLogits<Memory>> logits;
-    for (auto const& view : image_features(context, views.pixels, words.features, times))
-      logits.push_back(options.raw_cost_volume ? cosines(context, view, words.features)
-                                               : transformer(context, view, words.features, head));
+    head.views = options.views_at_once;
+    auto const features = image_features(context, views.pixels, words.features, times);
+    auto logits = options.raw_cost_volume ? cosines(context, features, words.features)
+                                          : transformer(context, features, words.features, head);
     return {std::move(views), std::move(logits)};
   }
 
@@ -119,14 +113,17 @@ class CatSegNetwork {
  private:
   /// The cost volume itself, averaged over templates, in the place of logits.
   template <class Exec>
-  ClassLogits<Memory> cosines(Context<Exec> const& context, ImageFeatures<Memory> const& view,
-                              DynamicTensor<float, 3, Memory> const& words) const {
-    auto const cost = cost_volume(context, view.dense, words);  // [T, S, S, P]
-    std::size_t const classes = cost.extent(0), side = cost.extent(1), templates = cost.extent(3);
-    auto const mean = mean_over_axis1(
-        context, permute(context, cost, {0, 3, 1, 2}).reshape(dynamic_extents<3>(classes, templates, side * side)));
-    ClassLogits<Memory> result{mean.reshape(dynamic_extents<3>(classes, side, side)), {}};
-    for (std::size_t i = 0; i < classes; ++i) result.classes.push_back(i);
+  std::vector<ClassLogits<Memory>> cosines(Context<Exec> const& context, ImageFeatures<Memory> const& image,
+                                           DynamicTensor<float, 3, Memory> const& words) const {
+    std::vector<ClassLogits<Memory>> result(image.views());
+    for (std::size_t n = 0; n < image.views(); ++n) {
+      auto const cost = cost_volume(context, image.dense.slice(n, 1), words);  // [T, S, S, P]
+      std::size_t const classes = cost.extent(0), side = cost.extent(1), templates = cost.extent(3);
+      auto const mean = mean_over_axis1(
+          context, permute(context, cost, {0, 3, 1, 2}).reshape(dynamic_extents<3>(classes, templates, side * side)));
+      result[n].logits = mean.reshape(dynamic_extents<3>(classes, side, side));
+      for (std::size_t i = 0; i < classes; ++i) result[n].classes.push_back(i);
+    }
     return result;
   }
 };

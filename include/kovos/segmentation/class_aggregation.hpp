@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "kovos/core/execution.hpp"
@@ -15,6 +16,7 @@
 #include "kovos/kernels/pre_norm.hpp"
 #include "kovos/kernels/resample.hpp"
 #include "kovos/kernels/slices.hpp"
+#include "kovos/kernels/tokens.hpp"
 #include "kovos/nn/layer_norm.hpp"
 #include "kovos/nn/linear.hpp"
 #include "kovos/nn/parameter.hpp"
@@ -67,26 +69,50 @@ class ClassAggregation {
   LayerNorm<Dim, T, Memory> norm1;
   LayerNorm<Dim, T, Memory> norm2;
 
-  /// x: [T, H, W, Dim], words: [T, Guide] -> [T, H, W, Dim]. Classes meet on the map averaged over pooling x pooling
-  /// positions, 1 at test time, 2 in training; rows and columns that do not fill a block are dropped there.
-  template <execution_context C, class V, class W, class Observer = Unobserved>
-  V operator()(C const& context, V const& x, W const& words, std::size_t pooling, Observer const& observe = {}) const {
-    auto const pooled = average_pool2d(context, x, pooling);  // [T, H / pooling, W / pooling, Dim]
+  /// What the attention takes from the words, and the padding classes.
+  struct Words {
+    DynamicTensor<float, 2, Memory> q, k;  // [T, Dim], the same for every view, or [N * T, Dim]
+    RepeatedKey<Memory> padding;
+
+    /// Of the words at these places only. index: [K].
+    template <execution_context C>
+    Words at(C const& context, DynamicTensor<std::int32_t, 1, Memory> const& index) const {
+      return {gather_rows(context, q, index), gather_rows(context, k, index), padding};
+    }
+    /// Those of a view of `classes` classes.
+    Words of_view(std::size_t n, std::size_t classes) const {
+      if (q.extent(0) == classes) return *this;
+      return {q.slice(n * classes, classes), k.slice(n * classes, classes), padding};
+    }
+  };
+
+  /// words: [W, Guide], text guidance; classes: how many each view has -> for W words.
+  template <execution_context C, class V>
+  Words project_words(C const& context, V const& words, std::size_t classes) const {
+    return {attention.q.project_guidance(context, words), attention.k.project_guidance(context, words),
+            repeated_padding(context, classes)};
+  }
+
+  /// x: [N * T, H, W, Dim] of N views, words: of their T classes -> [N * T, H, W, Dim]. Classes of a view meet on the
+  /// map averaged over pooling x pooling positions, 1 at test time, 2 in training; rows and columns that do not fill a
+  /// block are dropped there.
+  template <execution_context C, class V, class Observer = Unobserved>
+  V operator()(C const& context, V const& x, Words const& words, std::size_t views, std::size_t pooling,
+               Observer const& observe = {}) const {
+    auto const pooled = average_pool2d(context, x, pooling);  // [N * T, H / pooling, W / pooling, Dim]
     observe("pooled", pooled);
-    std::size_t const classes = x.extent(0), height = x.extent(1), width = x.extent(2);
-    auto const q = attention.q.project_guidance(context, words);
-    auto const k = attention.k.project_guidance(context, words);
-    auto const padding = repeated_padding(context, classes);
+    std::size_t const classes = x.extent(0) / views, length = x.extent(1) * x.extent(2);
     if (pooling == 1)  // positions are independent
-      return map_columns(context, "kovos::class aggregation",
-                         x.reshape(dynamic_extents<3>(classes, height * width, Dim)),
-                         std::max<std::size_t>(1, 1024 / classes),
-                         [&](auto const& c, auto const& part) {
+      return map_columns(context, "kovos::class aggregation", x.reshape(dynamic_extents<3>(x.extent(0), length, Dim)),
+                         views, std::max<std::size_t>(1, 1024 / classes),
+                         [&](auto const& c, auto const& part, std::size_t view) {
                            auto const line = part.reshape(dynamic_extents<4>(classes, 1, part.extent(1), Dim));
-                           return aggregate(c, line, line, q, k, padding).reshape(part.extents());
+                           return aggregate(c, line, line, words.of_view(view, classes)).reshape(part.extents());
                          })
           .reshape(x.extents());
-    return aggregate(context, x, pooled, q, k, padding);
+    return map_groups(context, x, views, [&](auto const& c, auto const& maps, std::size_t view) {
+      return aggregate(c, maps, pooled.slice(view * classes, classes), words.of_view(view, classes));
+    });
   }
 
   template <class F>
@@ -100,10 +126,9 @@ class ClassAggregation {
   }
 
  private:
-  /// The same from the pooled map and the words' projections, q and k: [T, Dim] each.
-  template <execution_context C, class V, class P>
-  V aggregate(C const& context, V const& x, V const& pooled, P const& words_q, P const& words_k,
-              RepeatedKey<Memory> const& padding) const {
+  /// The same of one view, from its pooled maps.
+  template <execution_context C, class V>
+  V aggregate(C const& context, V const& x, V const& pooled, Words const& words) const {
     std::size_t const classes = x.extent(0);
     std::size_t const positions = pooled.extent(1) * pooled.extent(2);
     dynamic_extents<3> const sequences(classes, positions, Dim);
@@ -111,10 +136,10 @@ class ClassAggregation {
     auto const y = [&] {
       auto const qkv = norm_linear(
           context, tokens, norm1.parameters(),
-          std::array{attention.q.map(words_q, positions), attention.k.map(words_k, positions), attention.v.map()});
+          std::array{attention.q.map(words.q, positions), attention.k.map(words.k, positions), attention.v.map()});
       auto const q = qkv[0].reshape(sequences), k = qkv[1].reshape(sequences), v = qkv[2].reshape(sequences);
-      if constexpr (Kind == ClassAttention::linear) return linear_attention(context, q, k, v, Heads, padding);
-      else return leading_axis_attention(context, q, k, v, Heads, padding);
+      if constexpr (Kind == ClassAttention::linear) return linear_attention(context, q, k, v, Heads, words.padding);
+      else return leading_axis_attention(context, q, k, v, Heads, words.padding);
     }();
     add_in_place(context, y, tokens);
     auto const z = norm_mlp(context, y.reshape(tokens.extents()), norm2.parameters(), mlp.first.map(), Activation::relu,

@@ -32,7 +32,10 @@ struct SegmentOptions {
   /// which costs a quarter; 0: all. The others count as not computed. Without effect where the side of the token grid
   /// is odd.
   std::size_t most_decoded = 0;
-  std::size_t layers = 0;    ///< of the head's aggregation: only the first so many are run; 0: all
+  std::size_t layers = 0;  ///< of the head's aggregation: only the first so many are run; 0: all
+  /// So many views go through the head together; 0: as many as keep the threads busy and need no more memory than one
+  /// view of as many classes as the model takes. The result is the same up to rounding.
+  std::size_t views_at_once = 0;
   bool keep_scores = false;  ///< fills Segmentation::scores, 4 bytes per class and pixel
   bool time_stages = false;  ///< fills Segmentation::times, and waits for each stage to end; the result is the same
 };

@@ -25,13 +25,18 @@ class SpatialAggregation {
   SwinBlock<Dim, Guide, Heads, T, Memory> block_2;
   LayerNorm<Guide, T, Memory> guidance_norm;
 
-  /// What both blocks take from the picture, the same for every class.
+  /// What both blocks take from the picture, the same for every class of a view.
   struct Guidance {
     typename SwinBlock<Dim, Guide, Heads, T, Memory>::Guidance first;
     typename SwinBlock<Dim, Guide, Heads, T, Memory>::Guidance second;
+
+    /// That of view n of `views`.
+    Guidance of_view(std::size_t n, std::size_t views) const {
+      return {first.of_view(n, views), second.of_view(n, views)};
+    }
   };
 
-  /// appearance: [1, H, W, Guide], raw.
+  /// appearance: [N, H, W, Guide] of N views, raw.
   template <execution_context C, class V, class Observer = Unobserved>
   Guidance project_guidance(C const& context, V const& appearance, Observer const& observe = {}) const {
     auto const normalised = guidance_norm(context, appearance);
@@ -40,7 +45,7 @@ class SpatialAggregation {
             block_2.project_guidance(context, normalised, Window, shift_of(appearance))};
   }
 
-  /// x: [T, H, W, Dim], overwritten where the context allows it -> [T, H, W, Dim].
+  /// x: [T, H, W, Dim] of one view, overwritten where the context allows it; guidance: that view's -> [T, H, W, Dim].
   template <execution_context C, class V, class Observer = Unobserved>
   V operator()(C const& context, V const& x, Guidance const& guidance, Observer const& observe = {}) const {
     auto const y = block_1(context, x, guidance.first, Window, 0);

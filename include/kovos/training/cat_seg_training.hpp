@@ -95,15 +95,15 @@ auto cat_seg_loss(Tape<Exec, Policy> const& tape, Network const& network, Segmen
   auto const text = encoded.reshape(
       dynamic_extents<3>(prompts.size() / Config.num_templates, Config.num_templates, encoded.extent(1)));
 
-  auto const views = network.image_features(tape, pixels, text);
+  auto const features = network.image_features(tape, pixels, text);
 
   typename std::remove_cvref_t<decltype(network.transformer)>::Options options;
   options.pooling = training_pooling<Config>();
   options.class_tile = text.extent(0);
   auto const total = tape.template tensor<float>(1);
   fill(context, total, 0.0f);
-  for (std::size_t n = 0; n < views.size(); ++n) {
-    auto const result = network.transformer(tape, views[n], text, options);
+  for (std::size_t n = 0; n < features.views(); ++n) {
+    auto const result = network.transformer(tape, features.slice(n, 1), text, options).front();
     observe("logits", result.logits);
     auto const& map = batch.labels[n];
     require<ShapeError>(map.height == side && map.width == side, "[cat_seg_loss] label map ", n, " is ", map.height,
@@ -117,7 +117,7 @@ auto cat_seg_loss(Tape<Exec, Policy> const& tape, Network const& network, Segmen
     }
     add_in_place(tape, total,
                  segmentation_loss(tape, result.logits, label_tensor(context, labels), side, side,
-                                   1.0 / static_cast<double>(views.size())));
+                                   1.0 / static_cast<double>(features.views())));
   }
   return total;
 }
