@@ -2,11 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,8 +20,8 @@
 #include "kovos/core/profiling.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/reduction.hpp"
 #include "kovos/kernels/resample_part.hpp"
+#include "kovos/segmentation/decode/labels.hpp"
 #include "kovos/segmentation/segmentation.hpp"
 
 namespace kovos {
@@ -93,6 +95,43 @@ struct WindowAxis {
   std::size_t most_meeting(std::size_t run, std::size_t stride) const {
     return std::min(starts.size(), (run + length) / stride + 2);
   }
+};
+
+/// Class maps of a cell of the picture that some windows cover everywhere: their scores added up, not yet divided by
+/// their number.
+template <class Scores>
+class SummedWindows {
+ public:
+  /// Of a cell and of every window in pixels, height and width.
+  SummedWindows(std::array<std::size_t, 2> cell, std::array<std::size_t, 2> window, std::size_t classes)
+      : cell_(cell), window_(window), classes_(classes) {
+    std::iota(classes_.begin(), classes_.end(), std::size_t{0});
+  }
+
+  /// A window in which the cell lies at (top, left). scores: [T, h, w, 1].
+  void add(Scores const& scores, std::size_t top, std::size_t left) { parts_.push_back({scores, top, left}); }
+  std::size_t windows() const { return parts_.size(); }
+
+  std::vector<std::size_t> const& classes() const { return classes_; }
+  std::array<std::size_t, 2> size() const { return cell_; }
+
+  template <class Exec>
+  Scores tile(Context<Exec> const& context, std::size_t first, std::size_t count) const {
+    auto const sum = context.template tensor<float>(count, cell_[0], cell_[1], std::size_t{1});
+    fill(context, sum, 0.0f);
+    for (auto const& part : parts_)
+      add_resized_part(context, sum, part.scores.slice(first, count), window_[0], window_[1], part.top, part.left);
+    return sum;
+  }
+
+ private:
+  struct Part {
+    Scores scores;
+    std::size_t top, left;
+  };
+  std::array<std::size_t, 2> cell_, window_;
+  std::vector<std::size_t> classes_;
+  std::vector<Part> parts_;
 };
 
 }  // namespace detail
@@ -171,33 +210,18 @@ NativeSegmentation segment_native(Model const& model, PictureParts const& pictur
           for (std::size_t j = 0; j + 1 < columns.size(); ++j) {
             // The same windows cover this cell everywhere; they are added from left to right and down.
             std::size_t const height = rows[i + 1] - rows[i], width = columns[j + 1] - columns[j];
-            std::vector<std::pair<std::size_t, std::size_t>> covering;
+            detail::SummedWindows<Scores> cell({height, width}, {down.length, across.length}, classes);
             for (auto const& [place, scores] : kept)
               if (down.meets(place.first, rows[i], rows[i + 1]) &&
                   across.meets(place.second, columns[j], columns[j + 1]))
-                covering.push_back(place);
-            auto const best = context.template tensor<float>(height * width);
-            auto const label = context.template tensor<std::int32_t>(height * width);
-            fill(context, best, -1.0f);
-            fill(context, label, std::int32_t{0});
-            std::size_t const tile = std::clamp<std::size_t>((std::size_t{1} << 22) / (height * width), 1, 16);
-            for (std::size_t first = 0; first < classes; first += tile) {
-              std::size_t const count = std::min(tile, classes - first);
-              auto const sum = context.template tensor<float>(count, height, width, std::size_t{1});
-              fill(context, sum, 0.0f);
-              for (auto const& place : covering)
-                add_resized_part(context, sum, kept.at(place).slice(first, count), down.length, across.length,
-                                 rows[i] - down.starts[place.first], columns[j] - across.starts[place.second]);
-              update_argmax(context, sum.reshape(dynamic_extents<2>(count, height * width)), first, best, label);
-            }
-            auto const host_best = to_host(context, best);
-            auto const host_label = to_host(context, label);
-            auto const share = 1.0f / static_cast<float>(covering.size());
+                cell.add(scores, rows[i] - down.starts[place.first], columns[j] - across.starts[place.second]);
+            auto const chosen = choose_labels(context, cell, height, width);
+            auto const share = 1.0f / static_cast<float>(cell.windows());
             for (std::size_t y = 0; y < height; ++y)
               for (std::size_t x = 0; x < width; ++x) {
                 std::size_t const at = (rows[i] - top + y) * (right - left) + columns[j] - left + x;
-                block.labels.labels[at] = static_cast<std::uint16_t>(host_label.data()[y * width + x]);
-                block.confidence[at] = host_best.data()[y * width + x] * share;
+                block.labels.labels[at] = chosen.labels(y, x);
+                block.confidence[at] = chosen.confidence[y * width + x] * share;
               }
           }
         if (picture.no_data) {
