@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/convolution.hpp"
 #include "support/spaces.hpp"
 
 using namespace kovos;
@@ -93,6 +95,43 @@ TEST_CASE("an upsampling convolution reads a map that is still to be scaled") {
         3, w2, b2, true);
     context.fence();
     CHECK(close(values(y), values(plain), 2e-5 * (1 + largest(values(plain)))));
+  });
+}
+
+TEST_CASE("what is asked of an engine may leave the normalisation to the reader on every engine") {
+  for_each_context([](auto const& context) {
+    std::size_t const n = 2, height = 5, width = 7, c = 6, out = 8;
+    auto const x = random_tensor<float>(context, 1, 1, n, height, width, c);
+    auto const weight = random_tensor<float>(context, 2, 0.3, out, c, 3, 3),
+               second = random_tensor<float>(context, 3, 0.3, c, out, 3, 3);
+    auto const up = random_tensor<float>(context, 4, 0.3, 4 * c, out, 2, 2);
+    auto const w = random_tensor<float>(context, 5, 1, out), b = random_tensor<float>(context, 6, 1, out);
+    DynamicTensor<float, 1> const none;
+    auto const plain = group_norm(context, conv2d(context, x, weight, none, 1, 1), 2, w, b, true);
+    auto const plain_second = conv2d(context, plain, second, none, 1, 1);
+    auto const plain_up = upsample_conv2d(context, plain, up.reshape(dynamic_extents<5>(4, c, out, 2, 2)));
+
+    auto const y = context.template tensor<float>(n, height, width, out);
+    auto const scaling = context.template tensor<float>(n, std::size_t{2}, out);
+    auto const applied = context.template tensor<float>(n, height, width, out);
+    auto const end = context.template tensor<float>(n, height, width, c);
+    auto const raised = context.template tensor<float>(n, 2 * height, 2 * width, c);
+    problem::Convolution<float> first{
+        {n, height, width, c, height, width, out, c, 0, 3, 3, 1, 1}, x.data(), weight.data(), y.data()};
+    detail::solve(context, problem::ConvolutionNormRelu<problem::Convolution<float>>{first, w.data(), b.data(), 2,
+                                                                                     1e-5f, scaling.data()});
+    detail::solve(context, problem::ApplyScaling{y.data(), scaling.data(), applied.data(), n, height * width, out});
+    problem::Convolution<float> reader{
+        {n, height, width, out, height, width, c, out, 0, 3, 3, 1, 1}, y.data(), second.data(), end.data()};
+    reader.scaling = scaling.data();
+    detail::solve(context, reader);
+    detail::solve(context, problem::UpsamplingConvolution{n, height, width, out, c, y.data(), up.data(), raised.data(),
+                                                          nullptr, scaling.data()});
+    context.fence();
+    CHECK(close(values(applied), values(plain), 2e-5 * (1 + largest(values(plain)))));
+    CHECK(close(values(end), values(plain_second), 2e-5 * (1 + largest(values(plain_second)))));
+    CHECK(close(values(raised), values(plain_up), 2e-5 * (1 + largest(values(plain_up)))));
+    CHECK(largest(values(plain)) > 0.1);
   });
 }
 

@@ -1,98 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
-#include <algorithm>
 #include <cstddef>
 
 #include "kovos/autodiff/accumulate.hpp"
 #include "kovos/autodiff/tape.hpp"
-#include "kovos/kernels/activation.hpp"
+#include "kovos/kernels/engine/engines.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/problem/activation.hpp"
 
 namespace kovos {
-
-namespace detail {
-
-/// d activation(z) / dz.
-template <class T>
-KOKKOS_INLINE_FUNCTION T activation_slope(T z, Activation activation) {
-  switch (activation) {
-    case Activation::none:
-      return T(1);
-    case Activation::relu:
-      return z > T(0) ? T(1) : T(0);
-    case Activation::gelu:
-      return T(0.5) * (T(1) + Kokkos::erf(z * T(0.70710678118654752440))) +
-             z * T(0.39894228040143267794) * Kokkos::exp(T(-0.5) * z * z);
-    case Activation::quick_gelu: {
-      T const s = T(1) / (T(1) + Kokkos::exp(T(-1.702) * z));
-      return s * (T(1) + T(1.702) * z * (T(1) - s));
-    }
-    case Activation::sigmoid: {
-      T const s = T(1) / (T(1) + Kokkos::exp(-z));
-      return s * (T(1) - s);
-    }
-  }
-  return T(1);
-}
-
-/// dz = dy activation'(z). z, dz: contiguous [M, N], dy: rows of dy_stride floats.
-template <class Exec>
-void activation_gradient(Context<Exec> const& context, float const* z, float const* dy, std::size_t rows,
-                         std::size_t columns, std::size_t dy_stride, Activation activation, float* dz) {
-#ifdef KOVOS_HOST_ENGINE
-  if constexpr (is_host_execution<Exec>)
-    if (uses_host_engine(context)) {
-      auto const& kernels = best_host_kernels();
-      std::size_t const chunk = std::max<std::size_t>(1, 16384 / columns), tasks = (rows + chunk - 1) / chunk;
-      for_each_task(
-          context, "kovos::activation_gradient", workers(context, tasks), tasks, [&](std::size_t task, std::size_t) {
-            for (std::size_t i = task * chunk; i < std::min(rows, (task + 1) * chunk); ++i)
-              kernels.activation_gradient(z + i * columns, dy + i * dy_stride, dz + i * columns, columns, activation);
-          });
-      return;
-    }
-#endif
-  for_each_index(
-      context, "kovos::activation_gradient", rows * columns, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const i = index / columns, j = index % columns;
-        dz[index] = dy[i * dy_stride + j] * activation_slope(z[index], activation);
-      });
-}
-
-/// c = activation(z) + residual. z: contiguous [M, N]; the residual may be c itself.
-template <class Exec>
-void activate_into(Context<Exec> const& context, float const* z, Matrix<float> const& c, Activation activation,
-                   Matrix<float const> const& residual) {
-#ifdef KOVOS_HOST_ENGINE
-  if constexpr (is_host_execution<Exec>)
-    if (uses_host_engine(context) && residual.data != c.data) {  // rows are activated where they end up
-      auto const& kernels = best_host_kernels();
-      std::size_t const chunk = std::max<std::size_t>(1, 16384 / c.columns), tasks = (c.rows + chunk - 1) / chunk;
-      for_each_task(context, "kovos::activate_into", workers(context, tasks), tasks,
-                    [&](std::size_t task, std::size_t) {
-                      for (std::size_t i = task * chunk; i < std::min(c.rows, (task + 1) * chunk); ++i) {
-                        float* const row = c.data + i * c.row_stride;
-                        std::copy_n(z + i * c.columns, c.columns, row);
-                        kernels.activate(row, c.columns, activation);
-                        if (residual.data)
-                          for (std::size_t j = 0; j < c.columns; ++j)
-                            row[j] += residual.data[i * residual.row_stride + j * residual.column_stride];
-                      }
-                    });
-      return;
-    }
-#endif
-  for_each_index(
-      context, "kovos::activate_into", c.rows * c.columns, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const i = index / c.columns, j = index % c.columns;
-        float const r = residual.data ? residual.data[i * residual.row_stride + j * residual.column_stride] : 0.0f;
-        c.data[i * c.row_stride + j * c.column_stride] = activated(z[index], activation) + r;
-      });
-}
-
-}  // namespace detail
 
 /// gemm with gradients: dA += alpha dZ B^T, dB += alpha A^T dZ, the addend receives the sums of the rows it was added
 /// to, the residual dC itself; dZ = dC activation'(Z). c must be memory of the tape with unit column stride; what was
@@ -116,7 +33,7 @@ void gemm(Tape<Exec, Policy> const& tape, Matrix<A> const& a, Matrix<B> const& b
     linear_part.row_divisor = epilogue.row_divisor;
     gemm(tape.context(), a, b, as_matrix(z), linear_part, alpha);
     if (c.rows * c.columns > 0)
-      detail::activate_into(tape.context(), z.data(), c, epilogue.activation, epilogue.residual);
+      detail::solve(tape.context(), problem::ActivateInto{z.data(), c, epilogue.activation, epilogue.residual});
   } else {
     gemm(tape.context(), a, b, c, epilogue, alpha);
   }
@@ -133,8 +50,8 @@ void gemm(Tape<Exec, Policy> const& tape, Matrix<A> const& a, Matrix<B> const& b
                 DynamicTensor<float, 2, typename Exec::memory_space> slope;
                 if (activates && (da || db || daddend)) {
                   slope = context.template tensor<float>(c.rows, c.columns);
-                  detail::activation_gradient(context, z.data(), dc, c.rows, c.columns, c.row_stride,
-                                              epilogue.activation, slope.data());
+                  detail::solve(context, problem::ActivationGradient{z.data(), dc, slope.data(), c.rows, c.columns,
+                                                                     c.row_stride, epilogue.activation});
                   dz = as_matrix(slope);
                 }
                 auto const& addend = epilogue.addend;

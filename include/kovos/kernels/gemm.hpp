@@ -16,11 +16,10 @@ namespace kovos {
 
 /// All leading axes of a tensor as rows, its last axis as columns: [..., C] -> [prod(...), C].
 template <tensor_like X>
-auto as_matrix(X const& x) {
+Matrix<std::remove_pointer_t<decltype(std::declval<X const&>().data())>> as_matrix(X const& x) {
   static_assert(X::rank() >= 1, "kovos::as_matrix: a scalar has no rows");
   std::size_t const columns = x.extent(X::rank() - 1);
-  using T = std::remove_pointer_t<decltype(x.data())>;
-  return Matrix<T>{x.data(), columns == 0 ? 0 : x.size() / columns, columns, columns, 1};
+  return {x.data(), columns == 0 ? 0 : x.size() / columns, columns, columns, 1};
 }
 
 /// C = activation(alpha A B + addend) + residual.
@@ -60,8 +59,9 @@ void gemm(Context<Exec> const& context, Matrix<A> const& a, Matrix<B> const& b, 
 /// x: [..., In], weight: [Out, In], bias: [Out] or empty, residual: [..., Out] or empty -> [..., Out].
 /// Throws ShapeError if the extents do not fit together.
 template <execution_context C, class T, class Shape, class W, class B>
-auto linear(C const& context, Tensor<T, Shape, typename C::memory_space> const& x, W const& weight, B const& bias,
-            Activation activation = Activation::none, Matrix<float const> residual = {}) {
+DynamicTensor<float, Shape::rank(), typename C::memory_space> linear(
+    C const& context, Tensor<T, Shape, typename C::memory_space> const& x, W const& weight, B const& bias,
+    Activation activation = Activation::none, Matrix<float const> residual = {}) {
   static_assert(W::rank() == 2, "kovos::linear: weight must be a matrix [Out, In]");
   static_assert(B::rank() == 1, "kovos::linear: bias must be a vector [Out]");
   constexpr std::size_t rank = Shape::rank();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <cstddef>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/pooling.hpp"
 
 namespace kovos {
 
@@ -21,22 +21,8 @@ DynamicTensor<float, 4, typename Exec::memory_space> average_pool2d(
   require<ShapeError>(k > 0 && k <= height && k <= width, "[average_pool2d] blocks of ", k, " x ", k,
                       " do not fit a map of ", height, " x ", width);
   if (k == 1) return x;
-  std::size_t const rows = height / k, columns = width / k;
-  auto y = context.template tensor<float>(n, rows, columns, c);
-  auto const* const from = x.data();
-  auto* const to = y.data();
-  float const factor = 1.0f / static_cast<float>(k * k);
-  detail::for_each_index(
-      context, "kovos::average_pool2d", y.size(), KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const channel = index % c;
-        std::size_t const column = index / c % columns;
-        std::size_t const row = index / c / columns % rows;
-        std::size_t const first = index / c / columns / rows * height + row * k;  // over the rows of all samples
-        float sum = 0;
-        for (std::size_t i = 0; i < k; ++i)
-          for (std::size_t j = 0; j < k; ++j) sum += from[((first + i) * width + column * k + j) * c + channel];
-        to[index] = sum * factor;
-      });
+  auto y = context.template tensor<float>(n, height / k, width / k, c);
+  detail::solve(context, problem::AveragePool{x.data(), y.data(), n, height, width, c, k});
   return y;
 }
 

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <cstddef>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
-#include "kovos/kernels/engine/select.hpp"
-#include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/engine/engines.hpp"
 #include "kovos/kernels/normalization.hpp"
+#include "kovos/kernels/problem/transposed_convolution.hpp"
 
 namespace kovos {
 
@@ -36,32 +35,13 @@ DynamicTensor<float, 4, typename Exec::memory_space> conv_transpose2d(
                         " samples cannot share ", guidance.extent(0), " guidance maps");
     share = n / guidance.extent(0);
   }
+  detail::require_engine_for_products(context);
   auto y = context.template tensor<float>(n, k * height, k * width, out_c + extra);
   if (y.size() == 0) return y;
   auto const offset = detail::as_float(context, bias);
-  std::size_t const columns = out_c * k * k;
-  auto const blocks = context.template tensor<float>(n * height * width, columns);
-  gemm(context, as_matrix(x), Matrix<typename W::value_type const>{weight.data(), c, columns, columns, 1},
-       as_matrix(blocks));
-
-  auto const* const from = blocks.data();
-  auto const* const b = offset.data();
-  auto const* const g = guidance.data();
-  auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::conv_transpose2d", n * k * height * k * width, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const column = index % (k * width);
-        std::size_t const row = index / (k * width) % (k * height);
-        std::size_t const sample = index / (k * width) / (k * height);
-        float const* const block = from + ((sample * height + row / k) * width + column / k) * columns;
-        float* const out = to + index * (out_c + extra);
-        std::size_t const tap = row % k * k + column % k;
-        for (std::size_t o = 0; o < out_c; ++o) out[o] = block[o * k * k + tap] + (b ? b[o] : 0.0f);
-        if (extra > 0) {
-          float const* const pixel = g + ((sample / share * k * height + row) * k * width + column) * extra;
-          for (std::size_t i = 0; i < extra; ++i) out[out_c + i] = pixel[i];
-        }
-      });
+  problem::TransposedConvolutionShape const shape{n, height, width, c, out_c, k, n / share, extra};
+  detail::solve(context, problem::TransposedConvolution<typename W::value_type>{
+                             shape, x.data(), weight.data(), offset.data(), guidance.data(), y.data()});
   return y;
 }
 

@@ -50,6 +50,15 @@ struct Product {
   Epilogue epilogue;
 };
 
+/// g += alpha A B. a: [M, K], b: [K, N], g: [M, N]; any strides.
+template <class A, class B>
+struct AddProduct {
+  Matrix<A const> a;
+  Matrix<B const> b;
+  Matrix<float> g;
+  float alpha;
+};
+
 /// Whether neighbouring columns of the result, and of what is added to it, are neighbours in memory.
 template <class A, class B, class C>
 bool has_unit_columns(Product<A, B, C> const& p) {

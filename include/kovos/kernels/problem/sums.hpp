@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "kovos/kernels/problem/gemm.hpp"
+
 namespace kovos::problem {
 
 /// The number of parts in which a sum over many rows is formed.
@@ -31,6 +33,17 @@ struct AddPeriodicSums {
   std::size_t divisor = 1, period = 1;
   float* sums = nullptr;
   std::size_t sums_stride = 0;
+};
+
+/// g += x for matrices of the same extents, any strides.
+struct AddTo {
+  Matrix<float const> x;
+  Matrix<float> g;
+};
+
+/// x = 0; columns of x are contiguous.
+struct Clear {
+  Matrix<float> x;
 };
 
 }  // namespace kovos::problem

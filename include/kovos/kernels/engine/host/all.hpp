@@ -5,6 +5,8 @@
 #include "kovos/core/config.hpp"
 #include "kovos/kernels/engine/host/host.hpp"
 #ifdef KOVOS_HOST_ENGINE
+#include "kovos/kernels/engine/host/activation.hpp"
+#include "kovos/kernels/engine/host/convolution.hpp"
 #include "kovos/kernels/engine/host/elementwise.hpp"
 #include "kovos/kernels/engine/host/gemm.hpp"
 #include "kovos/kernels/engine/host/normalization.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Kokkos_Core.hpp>
+#include <algorithm>
 #include <cstddef>
 
 #include "kovos/core/execution.hpp"
@@ -9,6 +10,7 @@
 #include "kovos/core/scalar.hpp"
 #include "kovos/kernels/engine/portable/activated.hpp"
 #include "kovos/kernels/engine/portable/portable.hpp"
+#include "kovos/kernels/engine/solve.hpp"
 #include "kovos/kernels/problem/gemm.hpp"
 
 namespace kovos::engine {
@@ -38,6 +40,30 @@ void run(Portable, Context<Exec> const& context, problem::Product<A, B, C> const
           sum += static_cast<Sum>(e.residual.data[i * e.residual.row_stride + j * e.residual.column_stride]);
         c.data[i * c.row_stride + j * c.column_stride] = static_cast<C>(sum);
       });
+}
+
+template <class Exec, class A, class B>
+void run(Portable, Context<Exec> const& context, problem::AddProduct<A, B> const& p) {
+  auto const& g = p.g;
+  if (g.column_stride != 1 && g.row_stride == 1) {
+    detail::solve(context, problem::AddProduct<B, A>{p.b.transposed(), p.a.transposed(), g.transposed(), p.alpha});
+    return;
+  }
+  if (g.rows == 0 || g.columns == 0) return;
+  // A long sum is cut so that the packed operands stay small.
+  std::size_t const run = 2048;
+  Epilogue epilogue;
+  epilogue.residual = g;
+  for (std::size_t first = 0; first < p.a.columns; first += run) {
+    std::size_t const count = std::min(run, p.a.columns - first);
+    detail::solve(context,
+                  problem::Product<A, B, float>{
+                      {p.a.data + first * p.a.column_stride, p.a.rows, count, p.a.row_stride, p.a.column_stride},
+                      {p.b.data + first * p.b.row_stride, count, p.b.columns, p.b.row_stride, p.b.column_stride},
+                      g,
+                      p.alpha,
+                      epilogue});
+  }
 }
 
 }  // namespace kovos::engine

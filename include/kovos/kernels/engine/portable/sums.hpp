@@ -51,4 +51,28 @@ void run(Portable, Context<Exec> const& context, problem::AddPeriodicSums const&
       });
 }
 
+template <class Exec>
+void run(Portable, Context<Exec> const& context, problem::AddTo const& p) {
+  auto const x = p.x;
+  auto const g = p.g;
+  if (x.column_stride == 1 && g.column_stride == 1 && x.row_stride == x.columns && g.row_stride == g.columns) {
+    detail::for_each_index(
+        context, "kovos::add_to", x.rows * x.columns, KOKKOS_LAMBDA(std::size_t i) { g.data[i] += x.data[i]; });
+    return;
+  }
+  detail::for_each_index(
+      context, "kovos::add_to", x.rows * x.columns, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const i = index / x.columns, j = index % x.columns;
+        g.data[i * g.row_stride + j * g.column_stride] += x.data[i * x.row_stride + j * x.column_stride];
+      });
+}
+
+template <class Exec>
+void run(Portable, Context<Exec> const& context, problem::Clear const& p) {
+  auto const x = p.x;
+  detail::for_each_index(
+      context, "kovos::clear", x.rows * x.columns,
+      KOKKOS_LAMBDA(std::size_t i) { x.data[i / x.columns * x.row_stride + i % x.columns] = 0; });
+}
+
 }  // namespace kovos::engine
