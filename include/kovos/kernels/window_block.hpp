@@ -58,12 +58,12 @@ DynamicTensor<float, 2, typename Exec::memory_space> window_block_addends(
 
 /// Takes each sample through a block of windows, cut after a cyclic shift by (-shift, -shift) as in window_attention.
 /// x: [N, H, W, C], overwritten and returned; the addends of q and k: one row, or [H * W, C] of window_block_addends
-/// with the same window and shift, the same for every sample. Throws ShapeError if the extents disagree, window does
-/// not divide H and W, or shift >= window.
+/// with the same window and shift, the same for every sample; epsilon: that of both norms. Throws ShapeError if the
+/// extents disagree, window does not divide H and W, or shift >= window.
 template <class Exec, class Norm, class T>
 DynamicTensor<float, 4, typename Exec::memory_space> window_block(
     Context<Exec> const& context, DynamicTensor<float, 4, typename Exec::memory_space> const& x,
-    WindowBlock<Norm, T> const& block, std::size_t window, std::size_t shift) {
+    WindowBlock<Norm, T> const& block, std::size_t window, std::size_t shift, float epsilon = 1e-5f) {
   detail::check_window_block(x, block, window, shift);
   detail::require_engine_for_products(context);
   if (x.size() == 0) return x;
@@ -71,7 +71,6 @@ DynamicTensor<float, 4, typename Exec::memory_space> window_block(
   auto const regions = detail::regions_if_shifted(context, height, width, window, shift);
   auto const w1 = detail::as_float(context, block.norm_1.weight), b1 = detail::as_float(context, block.norm_1.bias);
   auto const w2 = detail::as_float(context, block.norm_2.weight), b2 = detail::as_float(context, block.norm_2.bias);
-  constexpr float epsilon = 1e-5f;
   problem::WindowBlock<T> p;
   p.x = x.data();
   p.windows = {x.extent(0), height, width, c, window, shift};
