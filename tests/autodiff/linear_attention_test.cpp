@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autodiff/references.hpp"
+#include "kovos/autodiff/leading_axis_attention.hpp"
 
 using namespace kovos;
 using namespace kovos::test;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kovos/autodiff/leading_axis_attention.hpp"
 #include "kovos/autodiff/linear_attention.hpp"
 #include "kovos/kernels/activation.hpp"
 #include "kovos/kernels/attention.hpp"
@@ -16,6 +17,7 @@
 #include "kovos/kernels/embedding.hpp"
 #include "kovos/kernels/gemm.hpp"
 #include "kovos/kernels/grouped_reduction.hpp"
+#include "kovos/kernels/leading_axis_attention.hpp"
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/mask_overlap.hpp"
 #include "kovos/kernels/norm_attention.hpp"

@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/leading_axis_attention.hpp"
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/window.hpp"
 #include "support/reference.hpp"
@@ -136,44 +136,6 @@ TEST_CASE("attention_in_regions of windows that are cut already is window_attent
           "[attention_in_regions] k.extent(1) is 5, expected 9");
     CHECK(message_of<ShapeError>([&] { attention_in_regions(context, x, x, x, 2, regions); }) ==
           "[attention_in_regions] regions.extent(1) is 8, expected 9");
-  });
-}
-
-TEST_CASE("for_each_window takes the windows out of the rolled map and puts them back") {
-  for_each_host_context([](auto const& context) {
-    for (std::size_t shift : {0u, 1u}) {
-      std::size_t const n = 2, height = 6, width = 9, window = 3, c = 4;
-      auto const x = random_tensor<float>(1, 1, n, height, width, c);
-      Values const before = values(x);
-      auto const cut = window_partition(context, x, window, shift);
-      auto const regions = window_regions(context, height, width, window, shift);
-      context.fence();
-      // Doctest's checks are for one thread: what goes wrong is counted.
-      std::atomic<std::size_t> wrong = 0, calls = 0;
-      for_each_window(context, x, window, shift,
-                      [&](auto const& alone, auto const& pixels, auto const& its_regions, std::size_t w) {
-                        ++calls;
-                        bool found = false;
-                        for (std::size_t sample = 0; sample < n; ++sample)
-                          found = found || std::equal(pixels.data(), pixels.data() + pixels.size(),
-                                                      cut.data() + (sample * 6 + w) * pixels.size());
-                        wrong += !found;
-                        if (shift == 0) wrong += its_regions.size() != 0;
-                        else wrong += !std::equal(its_regions.data(), its_regions.data() + 9, regions.data() + w * 9);
-                        auto const y = copy_of(alone, pixels);
-                        for (std::size_t i = 0; i < y.size(); ++i) y.data()[i] *= 2;
-                        return y;
-                      });
-      CHECK(calls == n * 6);
-      CHECK(wrong == 0);
-      Values doubled = before;
-      for (double& number : doubled) number *= 2;
-      CHECK(values(x) == doubled);
-      CHECK(message_of<ShapeError>([&] {
-              for_each_window(context, x, 4, 0,
-                              [](auto const&, auto const& pixels, auto const&, std::size_t) { return pixels; });
-            }) == "[for_each_window] windows of 4 pixels do not tile a map of 6 x 9");
-    }
   });
 }
 

@@ -21,6 +21,7 @@
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/embedding.hpp"
 #include "kovos/kernels/gemm.hpp"
+#include "kovos/kernels/leading_axis_attention.hpp"
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/norm_attention.hpp"
 #include "kovos/kernels/normalization.hpp"

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/gemm.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"
 

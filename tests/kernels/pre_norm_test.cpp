@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/gemm.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"
 
@@ -146,5 +147,9 @@ TEST_CASE("pre-norm blocks of nothing, and what does not fit") {
           "[norm_mlp] the width of the second layer is 5, expected 6");
     CHECK(mlp_message(NormParameters{w, w}, fits, other) == "[norm_mlp] the rows of the second layer is 5, expected 4");
     CHECK(mlp_message(NormParameters{w, short_w}, fits, back) == "[norm_mlp] the bias of the norm is 3, expected 4");
+    auto bent = fits;
+    bent.its_addend = back.its_addend;
+    CHECK(linear_message(NormParameters{w, w}, bent) == "[norm_linear] the columns of an addend is 4, expected 6");
+    CHECK(mlp_message(NormParameters{w, w}, bent, back) == "[norm_mlp] the columns of an addend is 4, expected 6");
   });
 }

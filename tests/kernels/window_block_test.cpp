@@ -8,7 +8,13 @@
 #include <type_traits>
 #include <vector>
 
+#include "kovos/autodiff/tape.hpp"
+#include "kovos/autodiff/window_block.hpp"
+#include "kovos/kernels/attention.hpp"
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/window_block.hpp"
+#include "kovos/kernels/window.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"
 
@@ -129,7 +135,7 @@ TEST_CASE("window_block: a block of windows in one go") {
   });
 }
 
-TEST_CASE("a block of windows gives the same layer by layer and window by window") {
+TEST_CASE("a block of windows gives the same layer by layer, window by window and in a tape") {
   for_each_host_context([](auto const& context) {
     for (auto const& t : cases) {
       CAPTURE(t.height);
@@ -137,18 +143,38 @@ TEST_CASE("a block of windows gives the same layer by layer and window by window
       CAPTURE(t.shift);
       Block const block(context, t);
       auto const x = random_tensor<float>(1, 2, t.n, t.height, t.width, t.c);
-      auto const by_layers =
-          values(detail::window_block_by_layers(context, copy_of(context, x), block.by_rows(), t.window, t.shift));
-      // As the guidance stands where windows are read one by one, whatever this engine would do.
-      auto const cut = [&](auto const& map) {
-        return window_partition(context, map, t.window, t.shift).reshape(dynamic_extents<2>(t.height * t.width, t.c));
+      auto const of = [&](auto const& y) {
+        context.fence();
+        return values(y);
       };
-      auto const q = cut(block.q_map), k = cut(block.k_map);
-      auto const view = t.guided ? block.view(q, k) : block.view();
-      auto const y = copy_of(context, x);
-      detail::window_block_by_windows(context, y, view, t.window, t.shift);
-      context.fence();
-      CHECK(close(values(y), by_layers, 1e-6 * largest(by_layers)));
+      auto const regions = window_regions(context, t.height, t.width, t.window, t.shift);
+      auto const view = block.view();
+      auto const solved_by = [&](auto engine) {
+        auto const y = copy_of(context, x);
+        problem::WindowBlock<float> p;
+        p.x = y.data();
+        p.windows = {t.n, t.height, t.width, t.c, t.window, t.shift};
+        p.heads = t.heads;
+        p.norm_1 = {block.w1.data(), block.b1.data(), 1e-5f};
+        p.maps = view.maps;
+        p.norm_2 = {block.w2.data(), block.b2.data(), 1e-5f};
+        p.first = view.first;
+        p.activation = view.activation;
+        p.second = view.second;
+        p.scale = detail::attention_scale(t.c / t.heads);
+        p.regions = t.shift > 0 ? regions.data() : nullptr;
+        run(engine, context, p);
+        return of(y);
+      };
+      auto const by_layers = solved_by(engine::Portable{});
+      double const bound = 1e-6 * largest(by_layers);
+      CHECK(close(of(window_block(context, copy_of(context, x), view, t.window, t.shift)), by_layers, bound));
+#ifdef KOVOS_HOST_ENGINE
+      CHECK(close(solved_by(engine::Host{}), by_layers, bound));
+#endif
+      Tape const tape(context);
+      CHECK(close(of(window_block(tape, x, block.by_rows(), t.window, t.shift)), by_layers, bound));
+      CHECK(close(of(window_block_addends(tape, block.q_map, t.window, t.shift)), values(block.q_map), 0));
     }
   });
 }

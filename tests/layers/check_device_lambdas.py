@@ -55,7 +55,8 @@ def parts_of(head):
 
 
 def kind_of(head):
-    """What a brace opens: its kind, what is wrong with it as the home of a KOKKOS_LAMBDA, the name of a function."""
+    """What a brace opens: its kind, what is wrong with it as the home of a KOKKOS_LAMBDA, the name of a function; of
+    those with which an engine runs a problem, which are all called run, the name of the problem."""
     head = head.strip()
     if CONTROL.match(head):
         return "block", None, None
@@ -78,7 +79,9 @@ def kind_of(head):
     name = re.search(r"(?:operator\s*\S+|[\w:~]+)$", before)
     if result is None and name and DEDUCED.search(re.sub(r"^template\s*<.*?>\s*(?=\w)", "", before[: name.start()])):
         return "function", "a function that does not name its return type", name.group()
-    return "function", None, name.group() if name else None
+    name = name.group() if name else None
+    problem = re.search(r"\bproblem::(\w+)", parameters) if name == "run" else None
+    return "function", None, problem.group(1) if problem else name
 
 
 def device_lambdas(text):
@@ -156,6 +159,7 @@ def self_test():
         "a plain lambda": f"void f(int n) {{ auto const g = [&](int y) {{ {loop} }}; g(n); }}",
         "public again": f"class S {{ int x;\n public:\n  void f() {{ {loop} }}\n}};\nvoid f() {{ {loop} }}",
         "after a good lambda": f"void f() {{ g([&](auto x) {{ return x; }}); {loop} }}",
+        "an engine": f"void run(Portable, C<E> const& c, problem::f<T> const& p) {{ {loop} }}",
         "a comment": f"auto f() {{ return 1; }}  // KOKKOS_LAMBDA(\nauto g() {{ char const* s = \"KOKKOS_LAMBDA {{\"; return s; }}",
     }
     for name, text in bad.items():

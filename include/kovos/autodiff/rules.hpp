@@ -8,6 +8,7 @@
 #include "kovos/autodiff/elementwise.hpp"
 #include "kovos/autodiff/gemm.hpp"
 #include "kovos/autodiff/guided_upsampling.hpp"
+#include "kovos/autodiff/leading_axis_attention.hpp"
 #include "kovos/autodiff/linear_attention.hpp"
 #include "kovos/autodiff/no_gradient.hpp"
 #include "kovos/autodiff/normalization.hpp"

@@ -14,8 +14,9 @@ namespace kovos {
 /// Cosine of the angle between every row of a and every row of b; a zero row has cosine 0 with everything.
 /// a: [M, D], b: [N, D] -> [M, N]. Throws ShapeError if D differs.
 template <execution_context C>
-auto cosine_similarity(C const& context, DynamicTensor<float, 2, typename C::memory_space> const& a,
-                       DynamicTensor<float, 2, typename C::memory_space> const& b) {
+DynamicTensor<float, 2, typename C::memory_space> cosine_similarity(
+    C const& context, DynamicTensor<float, 2, typename C::memory_space> const& a,
+    DynamicTensor<float, 2, typename C::memory_space> const& b) {
   require_extent("cosine_similarity", "b.extent(1)", b.extent(1), a.extent(1));
   auto const unit_a = l2_normalize(context, a);
   auto const unit_b = l2_normalize(context, b);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <cstddef>
 
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/softmax.hpp"
 
 namespace kovos {
 
@@ -17,21 +17,7 @@ Tensor<float, Shape, typename Exec::memory_space> softmax(Context<Exec> const& c
   auto y = context.workspace().template tensor<float>(x.extents());
   if (x.size() == 0) return y;
   std::size_t const c = x.extent(Shape::rank() - 1);
-  auto const* const from = x.data();
-  auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::softmax", x.size() / c, KOKKOS_LAMBDA(std::size_t row) {
-        float const* const p = from + row * c;
-        float top = p[0];
-        for (std::size_t i = 1; i < c; ++i) top = p[i] > top ? p[i] : top;
-        float sum = 0;
-        for (std::size_t i = 0; i < c; ++i) {
-          float const e = Kokkos::exp(p[i] - top);
-          to[row * c + i] = e;
-          sum += e;
-        }
-        for (std::size_t i = 0; i < c; ++i) to[row * c + i] /= sum;
-      });
+  detail::solve(context, problem::Softmax{x.data(), y.data(), x.size() / c, c});
   return y;
 }
 

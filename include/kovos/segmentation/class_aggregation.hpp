@@ -11,6 +11,8 @@
 #include "kovos/core/observer.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/leading_axis.hpp"
+#include "kovos/kernels/leading_axis_attention.hpp"
 #include "kovos/kernels/linear_attention.hpp"
 #include "kovos/kernels/pooling.hpp"
 #include "kovos/kernels/pre_norm.hpp"

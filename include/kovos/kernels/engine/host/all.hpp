@@ -6,9 +6,15 @@
 #include "kovos/kernels/engine/host/host.hpp"
 #ifdef KOVOS_HOST_ENGINE
 #include "kovos/kernels/engine/host/activation.hpp"
+#include "kovos/kernels/engine/host/attention.hpp"
+#include "kovos/kernels/engine/host/attention_gradient.hpp"
 #include "kovos/kernels/engine/host/convolution.hpp"
 #include "kovos/kernels/engine/host/elementwise.hpp"
 #include "kovos/kernels/engine/host/gemm.hpp"
+#include "kovos/kernels/engine/host/linear_attention.hpp"
+#include "kovos/kernels/engine/host/norm_attention.hpp"
 #include "kovos/kernels/engine/host/normalization.hpp"
+#include "kovos/kernels/engine/host/pre_norm.hpp"
 #include "kovos/kernels/engine/host/sums.hpp"
+#include "kovos/kernels/engine/host/window_block.hpp"
 #endif
