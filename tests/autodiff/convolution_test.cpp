@@ -141,7 +141,7 @@ TEST_CASE("conv2d: gradients that are sums over many pixels") {
             }
           }
         }
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
     auto const result = differentiate(context, {x, weight, Values(out)}, weights, [&](auto const& tape, auto const& o) {
       return conv2d(tape, o[0].reshape(extents_of(m)), o[1].reshape(dynamic_extents<4>(out, 2, 3, 3)), o[2], 1, 1);
     });
@@ -163,16 +163,18 @@ TEST_CASE("conv2d: kernels and biases stored as bf16 have float gradients") {
     };
     Values const weights = numbers(4, 1, reference(operands).size());
     auto const expected = difference_gradients(operands, weights, reference);
-    for_each_host_context([&](auto const& context) {
-      Flat const dweight = tensor_of(Values(weight.size())), dbias = tensor_of(Values(5));
+    for_each_context([&](auto const& context) {
+      auto const w = on(context, weight);
+      auto const b = on(context, bias);
+      auto const dw = on(context, Values(weight.size())), db = on(context, Values(5));
       auto const result = differentiate(context, {operands[0]}, weights, [&](auto const& tape, auto const& x) {
-        tape.watch(weight, dweight);
-        tape.watch(bias, dbias);
-        return conv2d(tape, x[0].reshape(extents_of(m)), weight, bias, k.stride, k.padding);
+        tape.watch(w, dw);
+        tape.watch(b, db);
+        return conv2d(tape, x[0].reshape(extents_of(m)), w, b, k.stride, k.padding);
       });
       CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
-      CHECK(close_gradients(values(dweight), expected[1], 1e-4));
-      CHECK(close_gradients(values(dbias), expected[2], 1e-4));
+      CHECK(close_gradients(values(dw), expected[1], 1e-4));
+      CHECK(close_gradients(values(db), expected[2], 1e-4));
     });
   }
 }
@@ -204,15 +206,17 @@ TEST_CASE("conv_transpose2d: kernels and biases stored as bf16 have float gradie
   Values const weights = numbers(4, 1, 4 * m.n * m.height * m.width * 5);
   auto const expected = difference_gradients(
       operands, weights, [&](auto const& x) { return reference::conv_transpose2d(m, x[0], x[1], x[2], 5, 2).value; });
-  for_each_host_context([&](auto const& context) {
-    Flat const dweight = tensor_of(Values(60)), dbias = tensor_of(Values(5));
+  for_each_context([&](auto const& context) {
+    auto const w = on(context, weight);
+    auto const b = on(context, bias);
+    auto const dw = on(context, Values(60)), db = on(context, Values(5));
     auto const result = differentiate(context, {operands[0]}, weights, [&](auto const& tape, auto const& x) {
-      tape.watch(weight, dweight);
-      tape.watch(bias, dbias);
-      return conv_transpose2d(tape, x[0].reshape(extents_of(m)), weight, bias);
+      tape.watch(w, dw);
+      tape.watch(b, db);
+      return conv_transpose2d(tape, x[0].reshape(extents_of(m)), w, b);
     });
     CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
-    CHECK(close_gradients(values(dweight), expected[1], 1e-4));
-    CHECK(close_gradients(values(dbias), expected[2], 1e-4));
+    CHECK(close_gradients(values(dw), expected[1], 1e-4));
+    CHECK(close_gradients(values(db), expected[2], 1e-4));
   });
 }

@@ -72,12 +72,13 @@ TEST_CASE("map_to_tokens") {
 TEST_CASE("map_to_tokens: bf16 tokens and positions have float gradients") {
   auto const first = random_tensor<bf16>(1, 1, 3), positions = random_tensor<bf16>(2, 1, 6);
   Values const weights = numbers(3, 1, 2 * 3 * 3);
-  for_each_host_context([&](auto const& context) {
-    Flat const dfirst = tensor_of(Values(3)), dpositions = tensor_of(Values(6));
+  for_each_context([&](auto const& context) {
+    auto const token = on(context, first), places = on(context, positions);
+    auto const dfirst = on(context, Values(3)), dpositions = on(context, Values(6));
     differentiate(context, {numbers(4, 1, 12)}, weights, [&](auto const& tape, auto const& x) {
-      tape.watch(first, dfirst);
-      tape.watch(positions, dpositions);
-      return map_to_tokens(tape, x[0].reshape(dynamic_extents<4>(2, 1, 2, 3)), first, positions);
+      tape.watch(token, dfirst);
+      tape.watch(places, dpositions);
+      return map_to_tokens(tape, x[0].reshape(dynamic_extents<4>(2, 1, 2, 3)), token, places);
     });
     Values expected(9);
     for (std::size_t i = 0; i < 18; ++i) expected[i % 9] += weights[i];
@@ -182,12 +183,13 @@ TEST_CASE("embed: a bf16 table and bf16 positions have float gradients") {
   Values const weights = numbers(3, 1, 30);
   auto const expected = difference_gradients({values(table), values(positions)}, weights,
                                              [&](auto const& x) { return embedded(list, 3, 5, x[0], x[1]); });
-  for_each_host_context([&](auto const& context) {
-    Flat const dtable = tensor_of(Values(20)), dpositions = tensor_of(Values(15));
+  for_each_context([&](auto const& context) {
+    auto const rows = on(context, table), places = on(context, positions);
+    auto const dtable = on(context, Values(20)), dpositions = on(context, Values(15));
     differentiate(context, {}, weights, [&](auto const& tape, auto const&) {
-      tape.watch(table, dtable);
-      tape.watch(positions, dpositions);
-      return embed(tape, ids, table, positions);
+      tape.watch(rows, dtable);
+      tape.watch(places, dpositions);
+      return embed(tape, on(context, ids), rows, places);
     });
     CHECK(close_gradients(values(dtable), expected[0], 1e-6));
     CHECK(close_gradients(values(dpositions), expected[1], 1e-6));
@@ -227,13 +229,14 @@ TEST_CASE("permute: every order of four axes, and other ranks") {
 }
 
 TEST_CASE("row_maximum, to_host and to_device record nothing") {
-  auto const x = random_tensor<float>(1, 1, 3, 7);
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
+    auto const x = random_tensor(context, 1, 1, 3, 7);
     Tape const tape(context);
-    tape.watch(x, tensor_of(Values(21)));
+    tape.watch(x, on(context, Values(21)));
     auto const top = row_maximum(tape, x);
     auto const expected = row_maximum(context, x);
-    auto const host = to_host(tape, x), device = to_device(tape, x);
+    auto const host = to_host(tape, x);
+    auto const device = to_device(tape, host);
     context.fence();
     CHECK(values(top) == values(expected));
     CHECK(values(host) == values(x));

@@ -28,10 +28,10 @@ TEST_CASE("copy_of: every rank") {
 }
 
 TEST_CASE("copy_of: bf16 has a float gradient, also the rows of a slice") {
-  auto const x = random_tensor<bf16>(1, 1, 5, 7);
   Values const weights = numbers(2, 1, 14);
-  for_each_host_context([&](auto const& context) {
-    Flat const gradient = tensor_of(Values(35));
+  for_each_context([&](auto const& context) {
+    auto const x = random_tensor<bf16>(context, 1, 1, 5, 7);
+    auto const gradient = on(context, Values(35));
     auto const y = differentiate(context, {}, weights, [&](auto const& tape, auto const&) {
       tape.watch(x, gradient);
       return copy_of(tape, x.slice(2, 2));
@@ -119,10 +119,10 @@ TEST_CASE("add_in_place: to a slice, from a slice, from itself") {
 }
 
 TEST_CASE("add_in_place: a bf16 position is a float gradient") {
-  auto const row = random_tensor<bf16>(1, 1, 3);
   Values const weights = numbers(2, 1, 15);
-  for_each_host_context([&](auto const& context) {
-    Flat const gradient = tensor_of(Values(3));
+  for_each_context([&](auto const& context) {
+    auto const row = random_tensor<bf16>(context, 1, 1, 3);
+    auto const gradient = on(context, Values(3));
     differentiate(context, {numbers(3, 1, 15)}, weights, [&](auto const& tape, auto const& x) {
       tape.watch(row, gradient);
       auto const y = copy_of(tape, x[0]);
@@ -156,9 +156,9 @@ TEST_CASE("mean_over_axis1") {
 }
 
 TEST_CASE("normalize_channels: pixels are no parameters") {
-  auto const x = random_tensor<float>(1, 1, 1, 3, 5, 3);
   Kokkos::Array<float, 3> const shift{0.5f, 0.25f, 0.125f}, divisor{2, 4, 8};
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
+    auto const x = random_tensor(context, 1, 1, 1, 3, 5, 3);
     Tape const tape(context);
     auto const y = normalize_channels(tape, x, shift, divisor);
     context.fence();
@@ -167,7 +167,7 @@ TEST_CASE("normalize_channels: pixels are no parameters") {
       expected[i] = (expected[i] - static_cast<double>(shift[i % 3])) / static_cast<double>(divisor[i % 3]);
     CHECK(close(values(y), expected, 1e-7));
     CHECK(tape.size() == 0);
-    tape.watch(x, tensor_of(Values(x.size())));
+    tape.watch(x, on(context, Values(x.size())));
     CHECK(message_of<GradientError>([&] { normalize_channels(tape, x, shift, divisor); }) ==
           "[normalize_channels] there is no gradient for pixels");
   });

@@ -223,7 +223,7 @@ TEST_CASE("gemm: gradients that are long sums") {
         db[k * n + j] += weights[i * n + j] * a[i * depth + k];
       }
     }
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
     auto const result = differentiate(context, {a, b, Values(n)}, weights, [&](auto const& tape, auto const& x) {
       auto const y = tape.template tensor<float>(m, n);
       Epilogue epilogue;
@@ -294,15 +294,17 @@ TEST_CASE("linear: weights and biases stored as bf16 have float gradients") {
                [&](std::size_t, std::size_t j) { return o[2][j]; }, reference::nothing)
         .value;
   });
-  for_each_host_context([&](auto const& context) {
-    Flat const dweight = tensor_of(Values(out * in)), dbias = tensor_of(Values(out));
+  for_each_context([&](auto const& context) {
+    auto const w = on(context, weight);
+    auto const b = on(context, bias);
+    auto const dw = on(context, Values(out * in)), db = on(context, Values(out));
     auto const result = differentiate(context, {x}, weights, [&](auto const& tape, auto const& o) {
-      tape.watch(weight, dweight);
-      tape.watch(bias, dbias);
-      return linear(tape, o[0].reshape(dynamic_extents<2>(n, in)), weight, bias);
+      tape.watch(w, dw);
+      tape.watch(b, db);
+      return linear(tape, o[0].reshape(dynamic_extents<2>(n, in)), w, b);
     });
     CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
-    CHECK(close_gradients(values(dweight), expected[1], 1e-4));
-    CHECK(close_gradients(values(dbias), expected[2], 1e-4));
+    CHECK(close_gradients(values(dw), expected[1], 1e-4));
+    CHECK(close_gradients(values(db), expected[2], 1e-4));
   });
 }

@@ -108,7 +108,7 @@ TEST_CASE("segmentation_loss: resized logits, pixels without a class, weights") 
 TEST_CASE("segmentation_loss: a picture without any label teaches that nothing is there") {
   SegmentationCase const p{3, 2, 2, 3, 5};
   Labels const labels(15, -1);
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
     auto const result = differentiate(context, {Values(12)}, {1.0}, run_segmentation_loss(p, labels));
     CHECK(close(result.output, {std::log(2.0)}, 1e-6));
     // Each logit of zero passes half of its share of the mean on; the rows' and columns' shares sum to 1.
@@ -130,7 +130,7 @@ TEST_CASE("segmentation_loss: large logits stay finite") {
     expected.push_back(((logits[i] > 0 ? 1.0 : 0.0) - (labels[i % 4] == static_cast<std::int32_t>(i / 4) ? 1.0 : 0.0)) /
                        8);
   double const loss = segmentation_loss_of(p, logits, labels);
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
     auto const result = differentiate(context, {logits}, {1.0}, run_segmentation_loss(p, labels));
     CHECK(close(result.output, {loss}, 1e-6 * loss));
     CHECK(close(result.gradients[0], expected, 1e-6));
@@ -174,7 +174,7 @@ TEST_CASE("segmentation_loss: classes that are taken in several turns") {
     }
   double const share = 1 / static_cast<double>(p.classes * pixels);
   for (double& s : slopes) s *= share;
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
+  Context<> const context;
   auto const result = differentiate(context, {logits}, {1.0}, run_segmentation_loss(p, labels));
   CHECK(close(result.output, {loss * share}, 1e-6));
   CHECK(close_gradients(result.gradients[0], slopes, 1e-5));
@@ -190,7 +190,7 @@ TEST_CASE("segmentation_loss: labels of another picture, no classes") {
 }
 
 TEST_CASE("label_tensor: a pixel without a class is -1") {
-  for_each_host_context([](auto const& context) {
+  for_each_context([](auto const& context) {
     auto const labels = label_tensor(context, LabelMap{1, 3, {7, LabelMap::unknown, 0}});
     context.fence();
     CHECK(values(labels) == Values{7, -1, 0});
@@ -222,7 +222,7 @@ TEST_CASE("contrastive_loss: pictures, captions and the logarithm of the scale")
 }
 
 TEST_CASE("contrastive_loss: one pair has nothing to learn") {
-  for_each_host_context([](auto const& context) {
+  for_each_context([](auto const& context) {
     auto const result =
         differentiate(context, {numbers(1, 1, 5), numbers(2, 1, 5), {2.0}}, {1.0}, [](auto const& tape, auto const& x) {
           dynamic_extents<2> const e(1, 5);

@@ -45,16 +45,17 @@ TEST_CASE("layer_norm: weights stored as bf16 have float gradients") {
   auto const expected = difference_gradients(
       {x, values(weight), values(bias)}, weights,
       [&](std::vector<Values> const& o) { return reference::layer_norm(rows, c, o[0], o[1], o[2]).value; });
-  for_each_host_context([&](auto const& context) {
-    Flat const dweight = tensor_of(Values(c)), dbias = tensor_of(Values(c));
+  for_each_context([&](auto const& context) {
+    auto const w = on(context, weight), b = on(context, bias);
+    auto const dw = on(context, Values(c)), db = on(context, Values(c));
     auto const result = differentiate(context, {x}, weights, [&](auto const& tape, auto const& o) {
-      tape.watch(weight, dweight);
-      tape.watch(bias, dbias);
-      return layer_norm(tape, o[0].reshape(dynamic_extents<2>(rows, c)), weight, bias);
+      tape.watch(w, dw);
+      tape.watch(b, db);
+      return layer_norm(tape, o[0].reshape(dynamic_extents<2>(rows, c)), w, b);
     });
     CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
-    CHECK(close_gradients(values(dweight), expected[1], 1e-4));
-    CHECK(close_gradients(values(dbias), expected[2], 1e-4));
+    CHECK(close_gradients(values(dw), expected[1], 1e-4));
+    CHECK(close_gradients(values(db), expected[2], 1e-4));
   });
 }
 
@@ -91,23 +92,24 @@ TEST_CASE("group_norm: weights stored as bf16 have float gradients") {
   Values const weights = numbers(4, 1, map.size());
   auto const expected = difference_gradients(
       operands, weights, [&](auto const& x) { return reference::group_norm(map, 3, x[0], x[1], x[2], true).value; });
-  for_each_host_context([&](auto const& context) {
-    Flat const dweight = tensor_of(Values(c)), dbias = tensor_of(Values(c));
+  for_each_context([&](auto const& context) {
+    auto const w = on(context, weight), b = on(context, bias);
+    auto const dw = on(context, Values(c)), db = on(context, Values(c));
     auto const result = differentiate(context, {operands[0]}, weights, [&](auto const& tape, auto const& x) {
-      tape.watch(weight, dweight);
-      tape.watch(bias, dbias);
-      return group_norm(tape, x[0].reshape(dynamic_extents<4>(map.n, map.height, map.width, c)), 3, weight, bias, true);
+      tape.watch(w, dw);
+      tape.watch(b, db);
+      return group_norm(tape, x[0].reshape(dynamic_extents<4>(map.n, map.height, map.width, c)), 3, w, b, true);
     });
     CHECK(close_gradients(result.gradients[0], expected[0], 1e-4));
-    CHECK(close_gradients(values(dweight), expected[1], 1e-4));
-    CHECK(close_gradients(values(dbias), expected[2], 1e-4));
+    CHECK(close_gradients(values(dw), expected[1], 1e-4));
+    CHECK(close_gradients(values(db), expected[2], 1e-4));
   });
 }
 
 TEST_CASE("group_norm: the map is kept, although the kernel without a tape overwrites it") {
-  auto const x = random_tensor(1, 2, 1, 3, 5, 4);
-  auto const weight = random_tensor(2, 1, 4), bias = random_tensor(3, 1, 4);
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
+    auto const x = random_tensor(context, 1, 2, 1, 3, 5, 4);
+    auto const weight = random_tensor(context, 2, 1, 4), bias = random_tensor(context, 3, 1, 4);
     Values const before = values(x);
     Tape const tape(context);
     group_norm(tape, x, 2, weight, bias);
@@ -141,7 +143,7 @@ TEST_CASE("l2_normalize: a zero row and one shorter than epsilon are divided by 
 
   // With the default epsilon the gradient of a zero row is huge but finite, as torch's.
   Values const weights = numbers(2, 1, 5);
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
     auto const result = differentiate(context, {Values(5)}, weights, [](auto const& tape, auto const& o) {
       return l2_normalize(tape, o[0].reshape(dynamic_extents<2>(1, 5)));
     });

@@ -40,6 +40,12 @@ inline Flat tensor_of(Values const& list) {
   return x;
 }
 
+/// Numbers in the memory that the context's kernels read.
+template <class Exec>
+DynamicTensor<float, 1, typename Exec::memory_space> on(Context<Exec> const& context, Values const& list) {
+  return on(context, tensor_of(list));
+}
+
 inline double dot(Values const& a, Values const& b) { return std::inner_product(a.begin(), a.end(), b.begin(), 0.0); }
 
 /// d dot(weights, reference(x)) / dx for every element of every operand. The step is far below the distance of random
@@ -77,10 +83,10 @@ Differentiated differentiate(Context<Exec> const& context, std::vector<Values> c
   using Operand = DynamicTensor<float, 1, typename Exec::memory_space>;
   std::vector<Operand> x, gradients;
   for (auto const& operand : operands) {
-    x.push_back(on(context, tensor_of(operand)));
-    gradients.push_back(on(context, tensor_of(Values(operand.size(), start))));
+    x.push_back(on(context, operand));
+    gradients.push_back(on(context, Values(operand.size(), start)));
   }
-  Operand const factors = on(context, tensor_of(weights));
+  Operand const factors = on(context, weights);
   Tape<Exec, Policy> const tape(context);
   for (std::size_t k = 0; k < x.size(); ++k)
     if (!only || *only == k) tape.watch(x[k], gradients[k]);
@@ -139,7 +145,7 @@ void check_rule(std::vector<Values> const& operands, Run const& run, Reference c
     CHECK(again.gradients == all.gradients);
 
     std::vector<decltype(on(context, Flat{}))> x;
-    for (auto const& operand : operands) x.push_back(on(context, tensor_of(operand)));
+    for (auto const& operand : operands) x.push_back(on(context, operand));
     Tape const unwatched(context);
     auto const y = run(unwatched, x);
     context.fence();

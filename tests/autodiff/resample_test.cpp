@@ -79,10 +79,10 @@ TEST_CASE("average_pool2d") {
 }
 
 TEST_CASE("resize_bilinear to the same size and average_pool2d of single pixels are their operand") {
-  auto const x = random_tensor<float>(1, 1, 1, 3, 5, 2);
-  for_each_host_context([&](auto const& context) {
+  for_each_context([&](auto const& context) {
+    auto const x = random_tensor(context, 1, 1, 1, 3, 5, 2);
     Tape const tape(context);
-    tape.watch(x, tensor_of(Values(30)));
+    tape.watch(x, on(context, Values(30)));
     CHECK(resize_bilinear(tape, x, 3, 5).data() == x.data());
     CHECK(average_pool2d(tape, x, 1).data() == x.data());
     CHECK(tape.size() == 0);

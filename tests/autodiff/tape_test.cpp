@@ -17,8 +17,9 @@ using namespace kovos::test;
 
 namespace {
 
-using Host = Kokkos::DefaultHostExecutionSpace;
-using Pair = DynamicTensor<float, 2>;
+using Memory = Context<>::memory_space;
+using Line = DynamicTensor<float, 1, Memory>;
+using Pair = DynamicTensor<float, 2, Memory>;
 
 /// A product with itself: its gradient needs the values of x again. x: [n, n].
 template <class Exec, Recompute Policy>
@@ -32,7 +33,7 @@ DynamicTensor<float, 2, typename Exec::memory_space> square(
 /// The sum of all elements.
 template <class Exec, Recompute Policy, class X>
 auto sum_of(Tape<Exec, Policy> const& tape, X const& x) {
-  auto const ones = copy_of(tape, tensor_of(Values(x.size(), 1)));  // lives as long as a step needs it
+  auto const ones = copy_of(tape, on(tape.context(), Values(x.size(), 1)));  // lives as long as a step needs it
   auto const y = tape.template tensor<float>(1);
   gemm(tape, Matrix<float>{ones.data(), 1, x.size(), x.size(), 1}, Matrix<float>{x.data(), x.size(), 1, 1, 1},
        Matrix<float>{y.data(), 1, 1, 1, 1});
@@ -42,22 +43,22 @@ auto sum_of(Tape<Exec, Policy> const& tape, X const& x) {
 /// Layers as a transformer has them, with weights of their own: x + MLP(norm(x)). x: [rows, width].
 struct Block {
   std::size_t width;
-  Flat scale, shift, up, down;
+  Line scale, shift, up, down;
 
-  Block(std::uint64_t seed, std::size_t c)
+  Block(Context<> const& context, std::uint64_t seed, std::size_t c)
       : width(c),
-        scale(random_tensor(seed, 1, c)),
-        shift(random_tensor(seed + 1, 1, c)),
-        up(random_tensor(seed + 2, 0.5, 4 * c * c)),
-        down(random_tensor(seed + 3, 0.5, 4 * c * c)) {}
+        scale(random_tensor(context, seed, 1, c)),
+        shift(random_tensor(context, seed + 1, 1, c)),
+        up(random_tensor(context, seed + 2, 0.5, 4 * c * c)),
+        down(random_tensor(context, seed + 3, 0.5, 4 * c * c)) {}
 
-  std::vector<Flat> parameters() const { return {scale, shift, up, down}; }
+  std::vector<Line> parameters() const { return {scale, shift, up, down}; }
 
   template <class C>
   Pair operator()(C const& context, Pair const& x) const {
     auto const y = layer_norm(context, x, scale, shift);
-    auto const z = linear(context, y, up.reshape(dynamic_extents<2>(4 * width, width)), Flat{}, Activation::gelu);
-    return linear(context, z, down.reshape(dynamic_extents<2>(width, 4 * width)), Flat{}, Activation::none,
+    auto const z = linear(context, y, up.reshape(dynamic_extents<2>(4 * width, width)), Line{}, Activation::gelu);
+    return linear(context, z, down.reshape(dynamic_extents<2>(width, 4 * width)), Line{}, Activation::none,
                   as_matrix(x));
   }
 };
@@ -74,14 +75,15 @@ constexpr std::size_t depth = 24;
 template <Recompute Policy>
 Trained train(Engine engine, bool nested) {
   std::size_t const rows = 203, width = 19;
-  Context<Host> const context(Host(), engine);
-  Tape<Host, Policy> const tape(context);
+  Context<> const context({}, engine);
+  Tape<Context<>::execution_space, Policy> const tape(context);
+  Context<> const beside;  // what the peak does not count
   std::vector<Block> blocks;
-  for (std::size_t i = 0; i < depth; ++i) blocks.emplace_back(10 * i, width);
-  auto const picture = random_tensor(99, 1, rows, width);
-  std::vector<Flat> gradients;
+  for (std::size_t i = 0; i < depth; ++i) blocks.emplace_back(beside, 10 * i, width);
+  auto const picture = random_tensor(beside, 99, 1, rows, width);
+  std::vector<Line> gradients;
   auto const watch = [&](auto const& x) {
-    gradients.push_back(tensor_of(Values(x.size())));
+    gradients.push_back(on(beside, Values(x.size())));
     tape.watch(x, gradients.back());
   };
   watch(picture);
@@ -157,23 +159,24 @@ TEST_CASE("Tape: what is used twice receives both gradients, what is not used no
 }
 
 TEST_CASE("Tape::watch: the gradient lies where the caller wants it and ends with the tensor") {
-  Tape const tape(Context<Host>{});
-  Flat const block = tensor_of(Values(12)), gradient = tensor_of(Values(4));
+  Context<> const context;
+  Tape const tape(context);
+  auto const block = on(context, Values(12)), gradient = on(context, Values(4));
   auto const x = block.slice(3, 4);
   tape.watch(x, gradient);
   for (std::size_t i = 0; i < 4; ++i) CHECK(tape.gradient_of(x.data() + i).values() == gradient.data() + i);
   CHECK(!tape.gradient_of(x.data() - 1));
   CHECK(!tape.gradient_of(x.data() + 4));
   CHECK(!tape.gradient_of(nullptr));
-  CHECK(message_of<ShapeError>([&] { tape.watch(x, tensor_of(Values(5))); }) ==
+  CHECK(message_of<ShapeError>([&] { tape.watch(x, on(context, Values(5))); }) ==
         "[Tape::watch] a tensor of 4 elements cannot have a gradient of 5");
-  tape.watch(Flat{}, Flat{});  // an empty tensor has nothing to watch
+  tape.watch(Line{}, Line{});  // an empty tensor has nothing to watch
 }
 
 TEST_CASE("Tape::backward: adds to the gradient each time, and the tape is empty afterwards") {
-  for_each_host_context([](auto const& context) {
+  for_each_context([](auto const& context) {
     Tape const tape(context);
-    Flat const x = tensor_of(numbers(1, 1, 5)), gradient = tensor_of(Values(5, 0.5));
+    auto const x = on(context, numbers(1, 1, 5)), gradient = on(context, Values(5, 0.5));
     tape.watch(x, gradient);
     for (float const seed : {1.0f, 2.0f}) {
       auto const loss = sum_of(tape, copy_of(tape, x));
@@ -187,8 +190,9 @@ TEST_CASE("Tape::backward: adds to the gradient each time, and the tape is empty
 }
 
 TEST_CASE("Tape::clear: forgets the steps without running them") {
-  Tape const tape(Context<Host>{});
-  Flat const x = tensor_of(numbers(1, 1, 5)), gradient = tensor_of(Values(5));
+  Context<> const context;
+  Tape const tape(context);
+  auto const x = on(context, numbers(1, 1, 5)), gradient = on(context, Values(5));
   tape.watch(x, gradient);
   auto const loss = sum_of(tape, x);
   CHECK(tape.size() == 1);
@@ -199,23 +203,24 @@ TEST_CASE("Tape::clear: forgets the steps without running them") {
 }
 
 TEST_CASE("Tape::backward: a loss that is no number, or that nothing trainable leads to") {
-  Tape const tape(Context<Host>{});
-  Flat const x = tensor_of(numbers(1, 1, 9)), other = tensor_of(Values(1));
-  tape.watch(x, tensor_of(Values(9)));
+  Context<> const context;
+  Tape const tape(context);
+  auto const x = on(context, numbers(1, 1, 9)), other = on(context, Values(1));
+  tape.watch(x, on(context, Values(9)));
   auto const y = square(tape, x.reshape(dynamic_extents<2>(3, 3)));
   CHECK(message_of<ShapeError>([&] { tape.backward(y); }) == "[Tape::backward] the loss is 9, expected 1");
   char const* const nothing = "[Tape::backward] the loss depends on nothing that is watched";
   CHECK(message_of<ConfigError>([&] { tape.backward(other); }) == nothing);
   CHECK(message_of<ConfigError>([&] { tape.backward(tape.tensor<float>(1)); }) == nothing);
-  CHECK(message_of<ConfigError>([&] { tape.backward(sum_of(tape, tensor_of(Values(3)))); }) == nothing);
+  CHECK(message_of<ConfigError>([&] { tape.backward(sum_of(tape, on(context, Values(3)))); }) == nothing);
   CHECK(tape.size() == 1);
 }
 
 TEST_CASE("Tape: what depends on nothing watched is not recorded") {
-  for_each_host_context([](auto const& context) {
+  for_each_context([](auto const& context) {
     Tape const tape(context);
-    auto const x = random_tensor(1, 1, 3, 3), other = random_tensor(2, 1, 3, 3);
-    Flat const gradient = tensor_of(Values(9));
+    auto const x = random_tensor(context, 1, 1, 3, 3), other = random_tensor(context, 2, 1, 3, 3);
+    auto const gradient = on(context, Values(9));
     tape.watch(x, gradient);
     auto const y = square(tape, copy_of(tape, other));
     CHECK(tape.size() == 0);
@@ -237,9 +242,9 @@ TEST_CASE("Tape: what depends on nothing watched is not recorded") {
 }
 
 TEST_CASE("Tape::adopt: memory that is handed out again starts without a gradient") {
-  Context<Host> const context;
+  Context<> const context;
   Tape const tape(context);
-  Flat const x = tensor_of(numbers(1, 1, 300)), gradient = tensor_of(Values(300));
+  auto const x = on(context, numbers(1, 1, 300)), gradient = on(context, Values(300));
   tape.watch(x, gradient);
   float const* place = nullptr;
   {
@@ -261,10 +266,10 @@ TEST_CASE("Tape::adopt: memory that is handed out again starts without a gradien
 }
 
 TEST_CASE("Tape: an intermediate that a rule needs lives until its step has run") {
-  Context<Host> const context;
+  Context<> const context;
   Tape const tape(context);
-  auto const x = random_tensor(1, 1, 3, 3);
-  tape.watch(x, tensor_of(Values(9)));
+  auto const x = random_tensor(context, 1, 1, 3, 3);
+  tape.watch(x, on(context, Values(9)));
   std::weak_ptr<void const> middle, last;
   auto const loss = [&] {
     auto const y = square(tape, x), z = square(tape, y);
@@ -280,18 +285,19 @@ TEST_CASE("Tape: an intermediate that a rule needs lives until its step has run"
 
 TEST_CASE("Tape::overwritten: a step that needs the old values cannot be differentiated") {
   char const* const sentence = "[Tape::backward] a tensor was overwritten after a step that needs it for its gradient";
-  auto const attempt = [](auto const& overwrite) {
+  Context<> const context;
+  auto const attempt = [&](auto const& overwrite) {
     return message_of<GradientError>([&] {
-      Tape const tape(Context<Host>{});
-      auto const x = random_tensor(1, 1, 3, 3);
-      tape.watch(x, tensor_of(Values(9)));
+      Tape const tape(context);
+      auto const x = random_tensor(context, 1, 1, 3, 3);
+      tape.watch(x, on(context, Values(9)));
       auto const y = copy_of(tape, x);
       auto const z = square(tape, y);
       overwrite(tape, x, y);
       tape.backward(sum_of(tape, z));
     });
   };
-  auto const other = random_tensor(2, 1, 3, 3);
+  auto const other = random_tensor(context, 2, 1, 3, 3);
   CHECK(attempt([&](auto const& tape, auto const&, auto const& y) { assign(tape, y, other); }) == sentence);
   CHECK(attempt([&](auto const& tape, auto const&, auto const& y) { add_in_place(tape, y, other); }) == sentence);
   CHECK(attempt([&](auto const& tape, auto const&, auto const& y) {
@@ -305,9 +311,10 @@ TEST_CASE("Tape::overwritten: a step that needs the old values cannot be differe
 }
 
 TEST_CASE("Tape::overwritten: a parameter must not change between the passes") {
-  Tape const tape(Context<Host>{});
-  auto const x = random_tensor(1, 1, 3, 3);
-  tape.watch(x, tensor_of(Values(9)));
+  Context<> const context;
+  Tape const tape(context);
+  auto const x = random_tensor(context, 1, 1, 3, 3);
+  tape.watch(x, on(context, Values(9)));
   auto const loss = sum_of(tape, square(tape, x));
   tape.overwritten(x.data());
   CHECK(message_of<GradientError>([&] { tape.backward(loss); }) ==
@@ -315,15 +322,16 @@ TEST_CASE("Tape::overwritten: a parameter must not change between the passes") {
 }
 
 TEST_CASE("Tape: results of recorded steps lie in memory of the tape") {
-  Tape const tape(Context<Host>{});
-  auto const x = random_tensor(1, 1, 3, 3), y = random_tensor(2, 1, 3, 3);
-  tape.watch(x, tensor_of(Values(9)));
+  Context<> const context;
+  Tape const tape(context);
+  auto const x = random_tensor(context, 1, 1, 3, 3), y = random_tensor(context, 2, 1, 3, 3);
+  tape.watch(x, on(context, Values(9)));
   CHECK(message_of<GradientError>([&] { gemm(tape, as_matrix(x), as_matrix(x), as_matrix(y)); }) ==
         "[Tape] a gradient rule wrote into memory that the tape does not know");
 }
 
 TEST_CASE("Recompute::blocks: the same bits from less memory") {
-  for (Engine const engine : engines())
+  for (Engine const engine : engines<Context<>::execution_space>())
     for (bool const nested : {false, true}) {
       CAPTURE(name_of(engine));
       CAPTURE(nested);
@@ -341,9 +349,10 @@ TEST_CASE("Recompute::blocks: the same bits from less memory") {
 }
 
 TEST_CASE("Recompute::blocks: a block that throws leaves the tape as it was") {
-  Tape<Host, Recompute::blocks> const tape(Context<Host>{});
-  auto const x = random_tensor(1, 1, 3, 3);
-  Flat const gradient = tensor_of(Values(9));
+  Context<> const context;
+  Tape<Context<>::execution_space, Recompute::blocks> const tape(context);
+  auto const x = random_tensor(context, 1, 1, 3, 3);
+  auto const gradient = on(context, Values(9));
   tape.watch(x, gradient);
   CHECK_THROWS_WITH_AS(block_of_layers(
                            tape,
@@ -362,9 +371,10 @@ TEST_CASE("Recompute::blocks: a block that throws leaves the tape as it was") {
 }
 
 TEST_CASE("Recompute::blocks: a block that nothing trainable flows through is not run again") {
-  Tape<Host, Recompute::blocks> const tape(Context<Host>{});
-  auto const x = random_tensor(1, 1, 3, 3), other = random_tensor(2, 1, 3, 3);
-  tape.watch(x, tensor_of(Values(9)));
+  Context<> const context;
+  Tape<Context<>::execution_space, Recompute::blocks> const tape(context);
+  auto const x = random_tensor(context, 1, 1, 3, 3), other = random_tensor(context, 2, 1, 3, 3);
+  tape.watch(x, on(context, Values(9)));
   auto runs = std::make_shared<int>(0);
   auto const f = [runs](auto const& c, Pair const& y) {
     ++*runs;

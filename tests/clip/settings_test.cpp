@@ -74,7 +74,7 @@ bool contains(std::string const& text, std::string const& part) { return text.fi
 }  // namespace
 
 TEST_CASE("activation and normalisation from beside the weights give the numbers of transformers and open_clip") {
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
+  Context<> const context;
   auto const expected = read_checkpoint(data() / "tiny_expected.safetensors");
   auto const image = to_float(expected.tensors.at("image"));
   auto const ids = to_float(expected.tensors.at("tokens"));
@@ -93,20 +93,21 @@ TEST_CASE("activation and normalisation from beside the weights give the numbers
     CHECK(found.warnings.empty());
     CHECK(contains(found.activation_from, hugging_face ? "config.json" : "open_clip_config.json"));
 
-    ClipModel<tiny_clip, float, Kokkos::HostSpace> weights;
+    ClipModel<tiny_clip, float, Context<>::memory_space> weights;
     load_parameters_or_throw(context, weights, with_canonical_names(read_checkpoint(folder.weights())), "tiny");
-    Clip<tiny_clip, float, Kokkos::DefaultHostExecutionSpace> const clip(
-        weights, Tokenizer(find_vocabulary(data() / "tiny_clip.safetensors")), context, found.settings);
+    Clip<tiny_clip> const clip(weights, Tokenizer(find_vocabulary(data() / "tiny_clip.safetensors")), context,
+                               found.settings);
     auto const& settings = clip.settings();
-    auto pixels = context.tensor<float>(1, 16, 16, 3);
+    DynamicTensor<float, 4> const pixels(dynamic_extents<4>(1, 16, 16, 3));
     for (std::size_t y = 0; y < 16; ++y)
       for (std::size_t x = 0; x < 16; ++x)
         for (std::size_t c = 0; c < 3; ++c)
           pixels(0, y, x, c) =
               (image[((y + 12) * 52 + x + 18) * 3 + c] / 255.0f - settings.pixel_mean[c]) / settings.pixel_std[c];
-    auto const cosine = cosine_similarity(context, clip.model().visual.encode(context, pixels),
-                                          clip.model().text.encode(context, prompts));
-    double const scale = std::exp(static_cast<double>(clip.model().logit_scale.data()[0]));
+    auto const cosine =
+        to_host(context, cosine_similarity(context, clip.model().visual.encode(context, to_device(context, pixels)),
+                                           clip.model().text.encode(context, prompts)));
+    double const scale = std::exp(static_cast<double>(to_host(context, clip.model().logit_scale).data()[0]));
     double sum = 0;
     for (std::size_t i = 0; i < 3; ++i) sum += std::exp(scale * static_cast<double>(cosine(0, i)));
     for (std::size_t i = 0; i < 3; ++i) {
@@ -139,15 +140,16 @@ TEST_CASE("text embeddings of one activation are not found again for the other")
   Folder const folder;
   fs::copy_file(data() / "merges.txt", folder.weights().parent_path() / "merges.txt");
   EmbeddingCache const cache(folder.weights().parent_path() / "cache");
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
-  ClipModel<tiny_clip, float, Kokkos::HostSpace> model;
+  Context<> const context;
+  ClipModel<tiny_clip, float, Context<>::memory_space> model;
   load_parameters_or_throw(context, model, with_canonical_names(read_checkpoint(folder.weights())), "tiny");
   Tokenizer const tokenizer(find_vocabulary(folder.weights()));
   auto const encode = [&](Activation a) {
     model.text.activation = a;
     auto const words =
         encode_words(context, model.text, tokenizer, class_list({"cat"}), prompt_templates("single"), cache);
-    return std::vector<float>(words.features.data(), words.features.data() + words.features.size());
+    auto const features = to_host(context, words.features);
+    return std::vector<float>(features.data(), features.data() + features.size());
   };
   auto const quick = encode(Activation::quick_gelu), exact = encode(Activation::gelu);
   CHECK(quick != exact);

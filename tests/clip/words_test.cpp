@@ -28,7 +28,7 @@ namespace {
 using namespace kovos;
 using test::close;
 using test::message_of;
-using Host = Kokkos::HostSpace;
+using Memory = Context<>::memory_space;
 using Prompt = std::vector<std::int32_t>;
 
 NamedTensors const& recorded() {
@@ -54,12 +54,12 @@ struct RecordedEncoder {
   DynamicTensor<float, 2> rows = matrix("text.template_rows");
 
   template <class Exec, class Observer>
-  DynamicTensor<float, 2> encode(Context<Exec> const& context, std::span<Prompt const> prompts, Observer const&) const {
-    auto const result = context.template tensor<float>(prompts.size(), rows.extent(1));
+  auto encode(Context<Exec> const& context, std::span<Prompt const> prompts, Observer const&) const {
+    DynamicTensor<float, 2> const result(dynamic_extents<2>(prompts.size(), rows.extent(1)));
     for (std::size_t i = 0; i < prompts.size(); ++i)
       std::copy_n(rows.data() + row_of.at(prompts[i]) * rows.extent(1), rows.extent(1),
                   result.data() + i * rows.extent(1));
-    return result;
+    return to_device(context, result);
   }
   template <class F>
   void visit(F&, std::string const&) const {}
@@ -89,10 +89,13 @@ RecordedEncoder encoder_of(Tokenizer const& tokenizer) {
 
 constexpr RowOptions fc_clip_rows{Reduction::maximum, TemplateUse::mean};
 
-EncodedWords<Host> made_words(std::vector<std::int32_t> owner, std::size_t classes, bool has_void = false) {
-  EncodedWords<Host> words;
+template <class Exec = Kokkos::DefaultExecutionSpace>
+EncodedWords<typename Exec::memory_space> made_words(std::vector<std::int32_t> owner, std::size_t classes,
+                                                     bool has_void = false, Context<Exec> const& context = {}) {
+  EncodedWords<typename Exec::memory_space> words;
   words.names.assign(classes, "word");
-  words.features = test::random_tensor(3, 1, owner.size() + (has_void ? 1 : 0), std::size_t{1}, std::size_t{4});
+  words.features =
+      test::random_tensor(context, 3, 1, owner.size() + (has_void ? 1 : 0), std::size_t{1}, std::size_t{4});
   words.owner = std::move(owner);
   words.has_void = has_void;
   return words;
@@ -103,7 +106,7 @@ EncodedWords<Host> made_words(std::vector<std::int32_t> owner, std::size_t class
 TEST_CASE("a prompt file of FC-CLIP gives its recorded rows, and void comes last") {
   Tokenizer const tokenizer(Vocabulary("a b\n"));
   auto const encoder = encoder_of(tokenizer);
-  test::for_each_host_context([&](auto const& context) {
+  test::for_each_context([&](auto const& context) {
     auto const words = encode_words(context, encoder, tokenizer, recorded_classes(), prompt_templates("fc_clip"),
                                     EmbeddingCache(std::filesystem::path()), {}, fc_clip_rows);
     CHECK(words.names == std::vector<std::string>{"cat", "dog", "grass", "sky", "traffic light", "wall", "tree"});
@@ -111,7 +114,7 @@ TEST_CASE("a prompt file of FC-CLIP gives its recorded rows, and void comes last
     CHECK(words.reduction == Reduction::maximum);
     CHECK(test::shape(words.features) == std::vector<std::size_t>{13, 1, 24});
     CHECK(close(test::values(words.features), test::values(matrix("text.rows")), 1e-6));
-    auto const with_void = with_void_row(context, words, matrix("void"));
+    auto const with_void = with_void_row(context, words, test::on(context, matrix("void")));
     CHECK(with_void.has_void);
     CHECK(row_owners(with_void).back() == 7);
     CHECK(close(test::values(with_void.features), test::values(matrix("text.rows_with_void")), 1e-6));
@@ -139,18 +142,19 @@ TEST_CASE("the authors' tokens of the recorded prompts") {
 }
 
 TEST_CASE("class logits are the recorded maxima over the rows of a class") {
-  test::for_each_host_context([](auto const& context) {
+  test::for_each_context([](auto const& context) {
     auto const synonyms_per_class = to_float(recorded().tensors.at("decoder.synonyms_per_class"));
     std::vector<std::int32_t> owner;
     for (std::size_t k = 0; k < synonyms_per_class.size(); ++k)
       owner.insert(owner.end(), static_cast<std::size_t>(synonyms_per_class[k]), static_cast<std::int32_t>(k));
-    auto words = made_words(owner, synonyms_per_class.size(), true);
-    auto const rows = matrix("decoder.in.text_rows");
+    auto words = made_words(owner, synonyms_per_class.size(), true, context);
+    auto const rows = test::on(context, matrix("decoder.in.text_rows"));
     words.features = rows.reshape(dynamic_extents<3>(rows.extent(0), 1, rows.extent(1)));
     words.reduction = Reduction::maximum;
-    auto const logits = to_host(context, cosine_similarity(context, matrix("decoder.class_embed3"), rows));
+    auto const cosines =
+        to_host(context, cosine_similarity(context, test::on(context, matrix("decoder.class_embed3")), rows));
     float const scale = std::exp(to_float(recorded().tensors.at("decoder.logit_scale"))[0]);
-    for (std::size_t i = 0; i < logits.size(); ++i) logits.data()[i] *= scale;
+    auto const logits = test::on(context, test::changed(cosines, [&](std::size_t, float& x) { x *= scale; }));
     auto const classes = to_host(context, class_scores(context, logits, words));
     auto const expected = test::values(matrix("decoder.head3.class_logits"));
     CHECK(test::shape(classes) == std::vector<std::size_t>{8, 6});
@@ -166,10 +170,11 @@ TEST_CASE("class logits are the recorded maxima over the rows of a class") {
 TEST_CASE("one row per class is the mean over its words; a class of one word is that word") {
   Tokenizer const tokenizer(Vocabulary("a b\n"));
   auto const encoder = encoder_of(tokenizer);
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
+  Context<> const context;
   PromptTemplates const templates{"a photo of a {}.", "There is the {} in the scene"};  // the first and fourth of 14
   auto const words =
       encode_words(context, encoder, tokenizer, recorded_classes(), templates, EmbeddingCache(std::filesystem::path()));
+  auto const features = test::on_host(words.features);
   CHECK(one_row_per_class(words));
   CHECK(test::shape(words.features) == std::vector<std::size_t>{7, 2, 24});
   auto const unit_vector = [&](std::size_t synonym, std::size_t pattern) {
@@ -189,18 +194,18 @@ TEST_CASE("one row per class is the mean over its words; a class of one word is 
     double square = 0;
     for (std::size_t d = 0; d < 24; ++d) square += (cat[d] + kitten[d]) * (cat[d] + kitten[d]);
     for (std::size_t d = 0; d < 24; ++d) {
-      CHECK(std::fabs(static_cast<double>(words.features(0, p, d)) - (cat[d] + kitten[d]) / std::sqrt(square)) <= 1e-6);
-      CHECK(std::fabs(static_cast<double>(words.features(1, p, d)) - dog[d]) <= 1e-6);
+      CHECK(std::fabs(static_cast<double>(features(0, p, d)) - (cat[d] + kitten[d]) / std::sqrt(square)) <= 1e-6);
+      CHECK(std::fabs(static_cast<double>(features(1, p, d)) - dog[d]) <= 1e-6);
     }
   }
-  auto const scores = test::random_tensor(5, 1, std::size_t{3}, std::size_t{7});
+  auto const scores = test::random_tensor(context, 5, 1, std::size_t{3}, std::size_t{7});
   CHECK(class_scores(context, scores, words).data() == scores.data());
 }
 
 TEST_CASE("other rows of the same words are other entries of the cache") {
   Tokenizer const tokenizer(Vocabulary("a b\n"));
   auto const encoder = encoder_of(tokenizer);
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
+  Context<> const context;
   auto const folder = std::filesystem::temp_directory_path() / ("kovos_words_cache_" + std::to_string(::getpid()));
   EmbeddingCache const cache(folder);
   ClassList const classes{{"cat", {"cat", "kitten"}}, {"dog", {"dog"}}};
@@ -219,8 +224,8 @@ TEST_CASE("other rows of the same words are other entries of the cache") {
 }
 
 TEST_CASE("words whose rows do not fit are refused") {
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
-  auto const refusal = [](EncodedWords<Host> const& words) {
+  Context<> const context;
+  auto const refusal = [](EncodedWords<Memory> const& words) {
     return message_of<ShapeError>([&] { row_owners(words); });
   };
   CHECK(refusal(made_words({0, 2}, 3)) ==
@@ -234,7 +239,7 @@ TEST_CASE("words whose rows do not fit are refused") {
   CHECK(row_owners(made_words({}, 0)).empty());
 
   auto const several = made_words({0, 0, 1}, 2);
-  auto const scores = test::random_tensor(1, 1, std::size_t{2}, std::size_t{4});
+  auto const scores = test::random_tensor(context, 1, 1, std::size_t{2}, std::size_t{4});
   CHECK(message_of<ShapeError>([&] { class_scores(context, scores, several); }) ==
         "[class_scores] scores.extent(1) is 4, expected 3");
   CHECK(message_of<ShapeError>([&] { require_one_row_per_class(several, "CatSeg"); }) ==
@@ -243,10 +248,10 @@ TEST_CASE("words whose rows do not fit are refused") {
   CHECK(message_of<ShapeError>([&] {
           require_one_row_per_class(made_words({0, 1}, 2, true), "CatSeg");
         }).find("3 rows for 2 classes and void") != std::string::npos);
-  auto const row = test::random_tensor(1, 1, std::size_t{1}, std::size_t{4});
+  auto const row = test::random_tensor(context, 1, 1, std::size_t{1}, std::size_t{4});
   CHECK(message_of<ShapeError>([&] { with_void_row(context, made_words({0}, 1, true), row); }) ==
         "[with_void_row] the words have a void row already");
   CHECK(message_of<ShapeError>([&] {
-          with_void_row(context, several, test::random_tensor(1, 1, std::size_t{1}, std::size_t{5}));
+          with_void_row(context, several, test::random_tensor(context, 1, 1, std::size_t{1}, std::size_t{5}));
         }) == "[with_void_row] row.extent(1) is 5, expected 4");
 }

@@ -383,20 +383,23 @@ TEST_CASE("text embeddings are kept on disk and found again") {
   std::filesystem::remove_all(folder);
 }
 
+/// On the processor, where weights are packed.
 template <class T>
 void check_start_cache(MatmulPrecision precision) {
+  using Host = Kokkos::DefaultHostExecutionSpace;
+  using Model = CatSeg<tiny, T, Host>;
   auto const folder = fresh_folder();
   EmbeddingCache const cache(folder / "cache");
   auto const weights = folder / "weights.safetensors";
   std::filesystem::create_directories(folder);
   std::filesystem::copy_file(data() / "tiny.safetensors", weights);
   auto const start = [&](EmbeddingCache const& with) {
-    return CatSeg<tiny, T>::load(weights, std::filesystem::path(data() / "merges.txt"),
-                                 Context<Exec>().with_precision(precision), with);
+    return Model::load(weights, std::filesystem::path(data() / "merges.txt"), Context<Host>().with_precision(precision),
+                       with);
   };
   SegmentOptions options;
   options.keep_scores = true;
-  auto const scores = [&](CatSeg<tiny, T> const& model) {
+  auto const scores = [&](Model const& model) {
     auto const result = model.segment(picture(), model.encode({"cat", "sky", "sofa"}), options);
     return std::vector<float>(result.scores.data(), result.scores.data() + result.scores.size());
   };

@@ -29,14 +29,16 @@ struct Counter {
   }
 };
 
-float largest(DynamicTensor<float, 3, Memory> const& x) {
+float largest(DynamicTensor<float, 3, Memory> const& logits) {
+  auto const x = test::on_host(logits);
   float most = 0;
   for (std::size_t i = 0; i < x.size(); ++i) most = std::max(most, std::fabs(x.data()[i]));
   return most;
 }
 
-float difference(DynamicTensor<float, 3, Memory> const& a, DynamicTensor<float, 3, Memory> const& b) {
-  REQUIRE(a.extents() == b.extents());
+float difference(DynamicTensor<float, 3, Memory> const& x, DynamicTensor<float, 3, Memory> const& y) {
+  REQUIRE(x.extents() == y.extents());
+  auto const a = test::on_host(x), b = test::on_host(y);
   float most = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     float const d = std::fabs(a.data()[i] - b.data()[i]);
@@ -49,7 +51,7 @@ float difference(DynamicTensor<float, 3, Memory> const& a, DynamicTensor<float, 
 
 TEST_CASE("an observer sees whole maps, each once, and changes nothing") {
   Fixture const fixture(6, 40);  // more classes than two for each thread: side by side on the host engine
-  for (auto const engine : test::engines())
+  for (auto const engine : test::engines<Exec>())
     for (std::size_t const tile : {1, 8, 40}) {
       CAPTURE(test::name_of(engine));
       CAPTURE(tile);
@@ -73,7 +75,7 @@ TEST_CASE_TEMPLATE("the head gives in a tape what it gives in a context", Policy
                    std::integral_constant<Recompute, Recompute::nothing>,
                    std::integral_constant<Recompute, Recompute::blocks>) {
   Fixture const fixture(6, 40);
-  for (auto const engine : test::engines())
+  for (auto const engine : test::engines<Exec>())
     for (std::size_t const pooling : {1, 2})
       for (std::size_t const tile : {8, 40}) {
         CAPTURE(test::name_of(engine));

@@ -14,12 +14,12 @@
 #include "kovos/kernels/resample.hpp"
 #include "kovos/kernels/resample_part.hpp"
 #include "kovos/segmentation/native_windows.hpp"
+#include "support/spaces.hpp"
 
 namespace {
 
 using namespace kovos;
-using Host = Kokkos::DefaultHostExecutionSpace;
-using Memory = Host::memory_space;
+using Memory = Context<>::memory_space;
 
 struct FakeWords {
   std::vector<std::string> names;
@@ -27,13 +27,13 @@ struct FakeWords {
 
 /// Scores on a grid of 6 x 5 that depend on where the window's pixels are bright, by a rule of its own for each class.
 struct FakeModel {
-  Context<Host> own{};
-  Context<Host> const& context() const { return own; }
+  Context<> own{};
+  Context<> const& context() const { return own; }
   DynamicTensor<float, 4, Memory> grid_scores(Image const& picture, FakeWords const& words,
                                               SegmentOptions const& options, StageTimes*) const {
     CHECK(options.window == WindowMode::whole);
     std::size_t const classes = words.names.size();
-    auto const scores = own.tensor<float>(classes, std::size_t{6}, std::size_t{5}, std::size_t{1});
+    DynamicTensor<float, 4> const scores(dynamic_extents<4>(classes, 6, 5, 1));
     for (std::size_t t = 0; t < classes; ++t)
       for (std::size_t y = 0; y < 6; ++y)
         for (std::size_t x = 0; x < 5; ++x) {
@@ -41,7 +41,7 @@ struct FakeModel {
           scores.data()[(t * 6 + y) * 5 + x] =
               0.5f + 0.5f * static_cast<float>(std::sin(0.1 * p[0] + 1.7 * static_cast<double>(t) + 0.05 * p[1]));
         }
-    return scores;
+    return to_device(own, scores);
   }
 };
 
@@ -79,9 +79,9 @@ Reference by_the_book(FakeModel const& model, Image const& image, FakeWords cons
     for (std::size_t j = 0; j < grids(w); ++j) {
       std::size_t const y2 = std::min(i * stride + window, h), x2 = std::min(j * stride + window, w);
       std::size_t const y1 = y2 > window ? y2 - window : 0, x1 = x2 > window ? x2 - window : 0;
-      auto const maps = resize_bilinear(
+      auto const maps = test::on_host(resize_bilinear(
           model.own, model.grid_scores(part_of(image, y1, x1, y2 - y1, x2 - x1), words, options, nullptr), y2 - y1,
-          x2 - x1);
+          x2 - x1));
       ++result.windows;
       for (std::size_t y = y1; y < y2; ++y)
         for (std::size_t x = x1; x < x2; ++x) {
@@ -149,20 +149,22 @@ TEST_CASE("windows stand where MMSegmentation puts them") {
 }
 
 TEST_CASE("a part of resized maps is that part of the resized maps") {
-  Context<Host> const context;
-  auto const maps = context.tensor<float>(2, std::size_t{7}, std::size_t{9}, std::size_t{1});
-  for (std::size_t i = 0; i < maps.size(); ++i)
-    maps.data()[i] = static_cast<float>(std::sin(3.0 * static_cast<double>(i)));
+  Context<> const context;
+  DynamicTensor<float, 4> const waves(dynamic_extents<4>(2, 7, 9, 1));
+  for (std::size_t i = 0; i < waves.size(); ++i)
+    waves.data()[i] = static_cast<float>(std::sin(3.0 * static_cast<double>(i)));
+  auto const maps = to_device(context, waves);
   for (auto const& [height, width] : {std::pair<std::size_t, std::size_t>{23, 40}, {7, 9}, {5, 3}}) {
-    auto const whole = resize_bilinear(context, maps, height, width);
+    auto const whole = test::on_host(resize_bilinear(context, maps, height, width));
     auto const sum = context.tensor<float>(2, height - 2, width - 1, std::size_t{1});
     fill(context, sum, 1.0f);
     add_resized_part(context, sum, maps, height, width, 2, 1);
+    auto const got = test::on_host(sum);
     float worst = 0;
     for (std::size_t t = 0; t < 2; ++t)
       for (std::size_t y = 0; y < height - 2; ++y)
         for (std::size_t x = 0; x < width - 1; ++x)
-          worst = std::max(worst, std::abs(sum.data()[(t * (height - 2) + y) * (width - 1) + x] - 1 -
+          worst = std::max(worst, std::abs(got.data()[(t * (height - 2) + y) * (width - 1) + x] - 1 -
                                            whole.data()[(t * height + y + 2) * width + x + 1]));
     CHECK(worst < 1e-6f);
     CHECK_THROWS_AS(add_resized_part(context, sum, maps, height, width, 3, 1), ShapeError);

@@ -31,6 +31,7 @@ using namespace kovos;
 using test::close;
 using test::message_of;
 using Host = Kokkos::HostSpace;
+using Memory = Context<>::memory_space;
 using Json = nlohmann::json;
 using Flags = std::vector<bool>;
 
@@ -68,16 +69,22 @@ struct Recorded {
 
 test::Values doubles(std::vector<float> const& x) { return {x.begin(), x.end()}; }
 
+template <class Exec>
+MaskSet<typename Exec::memory_space> on(Context<Exec> const& context, MaskSet<Host> const& set) {
+  return {to_device(context, set.class_logits), to_device(context, set.masks)};
+}
+
 /// The inputs of a recorded case; masks of pictures are resized to the output first.
 template <class Exec>
-MaskSet<Host> mask_set(Context<Exec> const& context, std::string const& name) {
+MaskSet<typename Exec::memory_space> mask_set(Context<Exec> const& context, std::string const& name) {
   auto const& recorded = Recorded::instance();
   auto const c = recorded.shape(name + "/class_logits"), m = recorded.shape(name + "/mask_logits");
-  MaskSet<Host> set{DynamicTensor<float, 2>(dynamic_extents<2>(c[0], c[1])),
-                    DynamicTensor<float, 3>(dynamic_extents<3>(m[0], m[1], m[2]))};
+  MaskSet<Host> const host{DynamicTensor<float, 2>(dynamic_extents<2>(c[0], c[1])),
+                           DynamicTensor<float, 3>(dynamic_extents<3>(m[0], m[1], m[2]))};
   auto const logits = recorded.floats(name + "/class_logits"), masks = recorded.floats(name + "/mask_logits");
-  std::copy(logits.begin(), logits.end(), set.class_logits.data());
-  std::copy(masks.begin(), masks.end(), set.masks.data());
+  std::copy(logits.begin(), logits.end(), host.class_logits.data());
+  std::copy(masks.begin(), masks.end(), host.masks.data());
+  auto const set = on(context, host);
   auto const& meta = recorded.cases.at(name);
   if (!meta.contains("output_size")) return set;
   return resize_masks(context, set,
@@ -112,7 +119,7 @@ std::vector<int> ids(std::vector<std::string> const& rows) {
 TEST_CASE("mask sets: class maps, labels, panoptic maps and instances as the authors' code recorded them") {
   auto const& recorded = Recorded::instance();
   REQUIRE(recorded.cases.size() == 7);
-  test::for_each_host_context([&](auto const& context) {
+  test::for_each_context([&](auto const& context) {
     for (auto const& [name, meta] : recorded.cases.items()) {
       CAPTURE(name);
       auto const set = mask_set(context, name);
@@ -202,7 +209,7 @@ TEST_CASE("mask sets: class maps, labels, panoptic maps and instances as the aut
 }
 
 TEST_CASE("without a list of things every class can be an instance, and no more are given than there are pairs") {
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
+  Context<> const context;
   auto const set = mask_set(context, "stuff_merged");
   auto const all = instances(context, set);
   CHECK(all.size() == set.count() * set.classes());
@@ -212,34 +219,37 @@ TEST_CASE("without a list of things every class can be an instance, and no more 
 }
 
 TEST_CASE("a mask's logit of 0 is inside for a panoptic map and outside for an instance") {
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
-  MaskSet<Host> set{DynamicTensor<float, 2>(dynamic_extents<2>(1, 2)),
-                    DynamicTensor<float, 3>(dynamic_extents<3>(1, 1, 3))};
-  set.class_logits(0, 0) = 2, set.class_logits(0, 1) = -2;
-  set.masks(0, 0, 0) = 0, set.masks(0, 0, 1) = 1, set.masks(0, 0, 2) = -1;
+  Context<> const context;
+  MaskSet<Host> host{DynamicTensor<float, 2>(dynamic_extents<2>(1, 2)),
+                     DynamicTensor<float, 3>(dynamic_extents<3>(1, 1, 3))};
+  host.class_logits(0, 0) = 2, host.class_logits(0, 1) = -2;
+  host.masks(0, 0, 0) = 0, host.masks(0, 0, 1) = 1, host.masks(0, 0, 2) = -1;
+  auto const set = on(context, host);
   CHECK(as_numbers(panoptic_map(context, set, {true}).ids) == std::vector<int>{1, 1, 0});
   CHECK(mask_pixels(instances(context, set).at(0).mask) == std::vector<std::uint8_t>{0, 1, 0});
 }
 
 TEST_CASE("mask sets that say nothing, and nothing that is a number") {
-  test::for_each_host_context([](auto const& context) {
-    MaskSet<Host> const none{DynamicTensor<float, 2>(dynamic_extents<2>(0, 3)),
-                             DynamicTensor<float, 3>(dynamic_extents<3>(0, 2, 2))};
+  test::for_each_context([](auto const& context) {
+    auto const none = on(context, MaskSet<Host>{DynamicTensor<float, 2>(dynamic_extents<2>(0, 3)),
+                                                DynamicTensor<float, 3>(dynamic_extents<3>(0, 2, 2))});
     CHECK(panoptic_map(context, none, {true, false}).segments.empty());
     CHECK(as_numbers(panoptic_map(context, none, {true, false}).ids) == std::vector<int>(4, 0));
     CHECK(instances(context, none).empty());
-    MaskSet<Host> broken{test::random_tensor(1, 1, std::size_t{3}, std::size_t{3}),
-                         test::random_tensor(2, 1, std::size_t{3}, std::size_t{4}, std::size_t{5})};
-    for (std::size_t i = 0; i < 9; ++i) broken.class_logits.data()[i] = std::numeric_limits<float>::quiet_NaN();
-    broken.masks.data()[7] = std::numeric_limits<float>::quiet_NaN();
+    MaskSet<Host> numbers{test::random_tensor(1, 1, std::size_t{3}, std::size_t{3}),
+                          test::random_tensor(2, 1, std::size_t{3}, std::size_t{4}, std::size_t{5})};
+    for (std::size_t i = 0; i < 9; ++i) numbers.class_logits.data()[i] = std::numeric_limits<float>::quiet_NaN();
+    numbers.masks.data()[7] = std::numeric_limits<float>::quiet_NaN();
+    auto const broken = on(context, numbers);
     CHECK(panoptic_map(context, broken, {true, false}).segments.empty());
     CHECK(instances(context, broken).size() == 6);
   });
 }
 
 TEST_CASE("labels from class maps: resized, the first on ties, in tiles as at once") {
-  test::for_each_host_context([](auto const& context) {
-    auto const scores = test::random_tensor(9, 1, std::size_t{40}, std::size_t{6}, std::size_t{5}, std::size_t{1});
+  test::for_each_context([](auto const& context) {
+    auto const scores =
+        test::random_tensor(context, 9, 1, std::size_t{40}, std::size_t{6}, std::size_t{5}, std::size_t{1});
     auto const chosen = choose_labels(context, ClassMaps(scores), 17, 23, 40);
     auto const resized = to_host(context, resize_bilinear(context, scores, 17, 23));
     CHECK(test::values(chosen.scores) == test::values(resized));
@@ -251,8 +261,8 @@ TEST_CASE("labels from class maps: resized, the first on ties, in tiles as at on
       CHECK(chosen.confidence[p] == resized.data()[best * 17 * 23 + p]);
     }
     CHECK(choose_labels(context, ClassMaps(scores), 17, 23).labels.labels == chosen.labels.labels);
-    DynamicTensor<float, 4> const equal(dynamic_extents<4>(3, 2, 2, 1));
-    std::fill_n(equal.data(), equal.size(), -5.0f);
+    auto const equal = context.template tensor<float>(3, 2, 2, 1);
+    fill(context, equal, -5.0f);
     auto const tied = choose_labels(context, ClassMaps(equal), 2, 2);
     CHECK(tied.labels.labels == std::vector<std::uint16_t>(4, 0));
     CHECK(tied.confidence == std::vector<float>(4, -5.0f));
@@ -334,25 +344,26 @@ TEST_CASE("run-length masks: column by column, the first run outside") {
 }
 
 TEST_CASE("outputs that do not fit are refused") {
-  Context<Kokkos::DefaultHostExecutionSpace> const context;
+  Context<> const context;
   auto const refusal = [](auto const& f) { return message_of<ShapeError>(f); };
   auto const set = mask_set(context, "stuff_merged");  // 4 masks, 4 classes
   CHECK(refusal([&] { panoptic_map(context, set, {true}); }) == "[panoptic_map] is_thing is 1, expected 4");
   CHECK(refusal([&] { instances(context, set, {100, Flags{true}}); }) == "[instances] is_thing is 1, expected 4");
-  MaskSet<Host> const fewer{set.class_logits.slice(0, 3), set.masks};
+  MaskSet<Memory> const fewer{set.class_logits.slice(0, 3), set.masks};
   CHECK(refusal([&] { instances(context, fewer); }) ==
         "[instances] the number of rows of class_logits is 3, expected 4");
-  MaskSet<Host> const no_class{test::random_tensor(1, 1, std::size_t{4}, std::size_t{1}), set.masks};
+  MaskSet<Memory> const no_class{test::random_tensor(context, 1, 1, std::size_t{4}, std::size_t{1}), set.masks};
   CHECK(refusal([&] { MaskClassMaps(context, no_class); }) ==
         "[MaskClassMaps] class_logits has 1 columns, expected one per class and void");
   CHECK(refusal([&] {
           resize_masks(context, set, {20, 16, 12, 16}, 5, 5);
         }) == "[resize_masks] a picture of 20 x 16 in 12 x 16 with its padding");
-  ClassMaps const maps(test::random_tensor(1, 1, std::size_t{2}, std::size_t{3}, std::size_t{3}, std::size_t{1}));
+  ClassMaps const maps(
+      test::random_tensor(context, 1, 1, std::size_t{2}, std::size_t{3}, std::size_t{3}, std::size_t{1}));
   CHECK(refusal([&] { choose_labels(context, maps, 0, 3); }) == "[choose_labels] the picture is empty");
   CHECK(refusal([&] { choose_labels(context, maps, 3, 3, 1); }) ==
         "[choose_labels] scores of 1 classes are to be kept, but there is a map of class 1");
-  ClassMaps const none(DynamicTensor<float, 4>(dynamic_extents<4>(0, 3, 3, 1)));
+  ClassMaps const none(context.tensor<float>(0, 3, 3, 1));
   CHECK(refusal([&] { choose_labels(context, none, 3, 3); }) == "[choose_labels] there is nothing to choose from");
   auto const labels = label_map({"02"});
   CHECK(refusal([&] { panoptic_map(labels, {true, false}); }) == "[panoptic_map] label 2 is none of 2 classes");

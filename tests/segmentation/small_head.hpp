@@ -17,7 +17,7 @@
 
 namespace kovos::test::small_head {
 
-using Exec = Kokkos::DefaultHostExecutionSpace;
+using Exec = Kokkos::DefaultExecutionSpace;
 using Memory = Exec::memory_space;
 using Map = DynamicTensor<float, 4, Memory>;
 
@@ -38,7 +38,7 @@ struct Randomize {
   std::uint64_t seed = 1;
   template <class P>
   void operator()(std::string const&, P& parameter) {
-    auto const random = random_tensor(++seed, 0.4, parameter.extents().size());
+    auto const random = random_tensor(Context<Exec>(), ++seed, 0.4, parameter.extents().size());
     parameter = typename P::tensor_type(random.data(), parameter.extents(), random.owner());
   }
 };
@@ -62,10 +62,10 @@ struct Fixture {
   explicit Fixture(std::size_t side, std::size_t classes) {
     Randomize random;
     for_each_parameter(head, random);
-    image.dense = random_tensor(101, 1, std::size_t{1}, side, side, std::size_t{12});
-    image.guidance = {random_tensor(102, 1, std::size_t{1}, 2 * side, 2 * side, std::size_t{8}),
-                      random_tensor(103, 1, std::size_t{1}, 4 * side, 4 * side, std::size_t{4})};
-    words = random_tensor(104, 1, classes, std::size_t{1}, std::size_t{12});
+    image.dense = random_tensor(context, 101, 1, std::size_t{1}, side, side, std::size_t{12});
+    image.guidance = {random_tensor(context, 102, 1, std::size_t{1}, 2 * side, 2 * side, std::size_t{8}),
+                      random_tensor(context, 103, 1, std::size_t{1}, 4 * side, 4 * side, std::size_t{4})};
+    words = random_tensor(context, 104, 1, classes, std::size_t{1}, std::size_t{12});
   }
 
   ClassLogits<Memory> operator()(Head::Options const& options = {}) const {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/spaces.hpp"
+#include "support/tools_probe.hpp"
 #include "training/toy_network.hpp"
 
 namespace {
@@ -75,6 +76,34 @@ Recorded const recorded[] = {
      {4.553150653839111f, 1.5920883417129517f, 0.0f, 0.9497300982475281f, -7.0488481521606445f, 3.1957733631134033f},
      {25.169559478759766f, 2.637820243835449f, 0.0f, 1.0425493717193604f, 63.063026428222656f, 12.849648475646973f}}};
 double const norms[] = {2.159489393234253, 0.0026974494103342295, 86.96267700195312};
+
+/// Parameters of sizes around those of the pieces that a step is made of, each with a rate and a decay of its own.
+template <class Exec>
+struct ManySizes {
+  using Memory = typename Exec::memory_space;
+  static constexpr std::size_t piece = ParameterPiece::most;
+  Parameter<float, Memory, 1> a;
+  Parameter<float, Memory, piece - 1> b;
+  Parameter<bf16, Memory, piece> c;
+  Parameter<float, Memory, piece + 1> frozen;
+  Parameter<float, Memory, piece + 1> d;
+  Parameter<bf16, Memory, 3 * piece + 5> e;
+
+  template <class F>
+  void visit(F& f, std::string const& prefix) const {
+    f(prefix + "a", a, ParameterRole::weight);
+    f(prefix + "b", b, ParameterRole::weight);
+    f(prefix + "c", c, ParameterRole::weight);
+    f(prefix + "frozen", frozen, ParameterRole::weight);
+    f(prefix + "d", d, ParameterRole::weight);
+    f(prefix + "e", e, ParameterRole::weight);
+  }
+  static std::optional<ParameterRule> rule(std::string const& name, ParameterRole) {
+    if (name == "frozen") return std::nullopt;
+    double const which = name[0] - 'a';
+    return ParameterRule{1 / (1 + which), 0.01 * which};
+  }
+};
 
 /// A network of two groups with its parameters and an optimiser.
 template <class Exec>
@@ -186,6 +215,68 @@ TEST_CASE("AdamW follows its definition in double precision over a hundred steps
   CHECK(worst < 3e-6);  // a hundred roundings of values near 1, 6e-8 each, mostly cancel
 }
 
+TEST_CASE("AdamW: one launch for all parameters gives each the bits of its own loop") {
+  for_each_context([](auto const& context) {
+    using Exec = typename std::remove_cvref_t<decltype(context)>::execution_space;
+    ManySizes<Exec> network;
+    count_up(context, network, -0.5f, 1.0f / 4096);
+    TrainedParameters<Exec> const parameters(context, network, ManySizes<Exec>::rule);
+    REQUIRE(parameters.list().size() == 5);
+    AdamWConfig const config{.learning_rate = 1e-2, .max_gradient_norm = 1};
+    AdamW<Exec> optimizer(context, config, parameters);
+    auto value = all(context, parameters.values());
+    Numbers m(value.size(), 0.0f), v(value.size(), 0.0f), gradient(value.size(), 0.0f);
+    Random random(17);
+    for (int t = 1; t <= 3; ++t) {
+      for (auto const& entry : parameters.list())
+        for (std::size_t i = 0; i < entry.size; ++i) gradient[entry.offset + i] = random.number();
+      put(context, parameters.gradients(), 0, gradient);
+      double norm = 0;
+      std::size_t steps = 0, rounded = 0;
+      {
+        ToolsProbe const probe;
+        norm = optimizer.step(parameters, 0.5);
+        for (auto const& name : probe.kernels) {
+          steps += name == "kovos::AdamW";
+          rounded += name == "kovos::round";
+        }
+      }
+      CHECK(steps == 1);
+      CHECK(rounded == 1);
+      auto const scale = static_cast<float>(config.max_gradient_norm / (norm + 1e-6));
+      float const beta1 = 0.9f, beta2 = 0.999f;
+      auto const root = static_cast<float>(std::sqrt(1 - std::pow(config.beta2, t)));
+      for (auto const& entry : parameters.list()) {
+        double const rate = config.learning_rate * entry.rule.learning_rate_multiplier * 0.5;
+        auto const keep = static_cast<float>(1 - rate * entry.rule.weight_decay);
+        auto const step_size = static_cast<float>(rate / (1 - std::pow(config.beta1, t)));
+        for (std::size_t i = entry.offset; i < entry.offset + entry.size; ++i) {
+          float const g = gradient[i] * scale;
+          m[i] = m[i] * beta1 + g * (1 - beta1);
+          v[i] = v[i] * beta2 + g * g * (1 - beta2);
+          value[i] = value[i] * keep - step_size * (m[i] / (std::sqrt(v[i]) / root + 1e-8f));
+        }
+      }
+#ifdef __FMA__
+      double const allowed = 1e-6;
+#else
+      double const allowed = is_host_execution<Exec> ? 0 : 1e-6;
+#endif
+      CHECK(error(all(context, parameters.values()), value) <= allowed);
+      CHECK(error(all(context, optimizer.exp_avg()), m) <= allowed);
+      CHECK(error(all(context, optimizer.exp_avg_sq()), v) <= allowed);
+    }
+    auto const& e = parameters.list().back();
+    auto const copy = values(network.e);
+    auto const master = part(context, parameters.values(), e.offset, e.size);
+    std::size_t different = 0;
+    for (std::size_t i = 0; i < copy.size(); ++i)
+      different += copy[i] != static_cast<double>(static_cast<float>(bf16(master[i])));
+    CHECK(different == 0);
+    CHECK(values(network.frozen)[1] == 1.0 / 4096);
+  });
+}
+
 TEST_CASE("AdamW leaves everything as it is where a gradient is not finite") {
   using Exec = Kokkos::DefaultExecutionSpace;
   for (float const bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
@@ -276,5 +367,5 @@ TEST_CASE("the L2 norm is summed in double precision, in the same order on every
   Context<> const context;
   auto const large = to_device(context, random_tensor(11, 1e30, std::size_t{100}));
   CHECK(std::isfinite(l2_norm(context, large)));
-  CHECK(l2_norm(context, DynamicTensor<float, 1>(dynamic_extents<1>{0})) == 0);
+  CHECK(l2_norm(context, context.tensor<float>(0)) == 0);
 }

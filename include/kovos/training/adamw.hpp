@@ -21,25 +21,38 @@ struct AdamWConfig {
 
 namespace detail {
 
-/// One step of AdamW on a run of parameters, in PyTorch's order of operations.
+/// What one parameter has of its own in a step.
+struct AdamWRate {
+  float keep, step_size;
+};
+
+/// One step of AdamW on an element, in PyTorch's order of operations.
 struct AdamWStep {
   float *value, *exp_avg, *exp_avg_sq;
   float const* gradient;
-  float keep, scale, beta1, beta2, step_size, root, epsilon;
+  float scale, beta1, beta2, root, epsilon;
+  AdamWRate rate;
+
+  KOKKOS_FUNCTION void operator()(std::size_t i) const {
+    float const g = gradient[i] * scale;
+    float const m = exp_avg[i] * beta1 + g * (1 - beta1);
+    float const v = exp_avg_sq[i] * beta2 + g * g * (1 - beta2);
+    exp_avg[i] = m;
+    exp_avg_sq[i] = v;
+    value[i] = value[i] * rate.keep - rate.step_size * (m / (Kokkos::sqrt(v) / root + epsilon));
+  }
 };
 
-template <class Exec>
-void adamw_step(Context<Exec> const& context, AdamWStep const& s, std::size_t size) {
-  for_each_index(
-      context, "kovos::AdamW", size, KOKKOS_LAMBDA(std::size_t i) {
-        float const g = s.gradient[i] * s.scale;
-        float const m = s.exp_avg[i] * s.beta1 + g * (1 - s.beta1);
-        float const v = s.exp_avg_sq[i] * s.beta2 + g * g * (1 - s.beta2);
-        s.exp_avg[i] = m;
-        s.exp_avg_sq[i] = v;
-        s.value[i] = s.value[i] * s.keep - s.step_size * (m / (Kokkos::sqrt(v) / s.root + s.epsilon));
-      });
-}
+/// The step with the rate of a piece's parameter.
+struct AdamWSteps {
+  AdamWStep step;
+  AdamWRate const* rates;
+  KOKKOS_FUNCTION AdamWStep operator()(ParameterPiece const& piece) const {
+    AdamWStep one = step;
+    one.rate = rates[piece.parameter];
+    return one;
+  }
+};
 
 /// The sums of squares of runs of 4096 elements.
 template <class Exec>
@@ -89,30 +102,33 @@ class AdamW {
   std::size_t steps() const { return steps_; }
   void set_steps(std::size_t steps) { steps_ = steps; }
 
-  /// One step with the rate learning_rate * multiplier, asynchronous but for the norm. Returns the gradient norm before
-  /// clipping; if it is not finite nothing is changed.
+  /// One step with the rate learning_rate * multiplier, in one launch, asynchronous but for the norm. Returns the
+  /// gradient norm before clipping; if it is not finite nothing is changed.
   double step(TrainedParameters<Exec> const& parameters, double multiplier = 1) {
     double const norm = l2_norm(context_, parameters.gradients());
     if (!std::isfinite(norm)) return norm;
     double const scale = config_.max_gradient_norm > 0 ? std::min(1.0, config_.max_gradient_norm / (norm + 1e-6)) : 1.0;
     ++steps_;
     double const t = static_cast<double>(steps_);
-    for (auto const& entry : parameters.list()) {
-      double const rate = config_.learning_rate * entry.rule.learning_rate_multiplier * multiplier;
-      detail::AdamWStep s{};
-      s.value = parameters.values().data() + entry.offset;
-      s.exp_avg = exp_avg_.data() + entry.offset;
-      s.exp_avg_sq = exp_avg_sq_.data() + entry.offset;
-      s.gradient = parameters.gradients().data() + entry.offset;
-      s.keep = static_cast<float>(1 - rate * entry.rule.weight_decay);
-      s.scale = static_cast<float>(scale);
-      s.beta1 = static_cast<float>(config_.beta1);
-      s.beta2 = static_cast<float>(config_.beta2);
-      s.step_size = static_cast<float>(rate / (1 - std::pow(config_.beta1, t)));
-      s.root = static_cast<float>(std::sqrt(1 - std::pow(config_.beta2, t)));
-      s.epsilon = static_cast<float>(config_.epsilon);
-      detail::adamw_step(context_, s, entry.size);
+    DynamicTensor<detail::AdamWRate, 1> const rates(dynamic_extents<1>{parameters.list().size()});
+    for (std::size_t k = 0; k < rates.size(); ++k) {
+      auto const& rule = parameters.list()[k].rule;
+      double const rate = config_.learning_rate * rule.learning_rate_multiplier * multiplier;
+      rates.data()[k] = {static_cast<float>(1 - rate * rule.weight_decay),
+                         static_cast<float>(rate / (1 - std::pow(config_.beta1, t)))};
     }
+    detail::AdamWStep step{};
+    step.value = parameters.values().data();
+    step.exp_avg = exp_avg_.data();
+    step.exp_avg_sq = exp_avg_sq_.data();
+    step.gradient = parameters.gradients().data();
+    step.scale = static_cast<float>(scale);
+    step.beta1 = static_cast<float>(config_.beta1);
+    step.beta2 = static_cast<float>(config_.beta2);
+    step.root = static_cast<float>(std::sqrt(1 - std::pow(config_.beta2, t)));
+    step.epsilon = static_cast<float>(config_.epsilon);
+    auto const of = to_device(context_, rates);
+    detail::for_each_in_pieces(context_, "kovos::AdamW", parameters.pieces(), detail::AdamWSteps{step, of.data()});
     parameters.publish();
     return norm;
   }

@@ -4,6 +4,7 @@
 #include <Kokkos_Core.hpp>
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/select.hpp"
 #include "kovos/nn/parameter.hpp"
 
 namespace kovos {
@@ -32,6 +34,70 @@ struct TrainedParameter {
   ParameterRule rule;
 };
 
+/// Elements [begin, begin + size) of the flat arrays, all of one parameter.
+struct ParameterPiece {
+  static constexpr std::size_t most = 1024;
+  std::size_t begin = 0;
+  std::uint32_t size = 0;
+  std::uint32_t parameter = 0;
+};
+
+namespace detail {
+
+/// f(piece)(index) for a place (piece, element) in a table of pieces.
+template <class F>
+struct PieceEntry {
+  F f;
+  ParameterPiece const* pieces;
+  KOKKOS_FUNCTION void operator()(std::size_t row, std::size_t column) const {
+    ParameterPiece const piece = pieces[row];
+    if (column < piece.size) f(piece)(piece.begin + column);
+  }
+};
+
+/// f(piece)(index) for every index of every piece, in one launch. What f(piece) returns holds what is the same for all
+/// elements of a piece.
+template <class Exec, class F>
+void for_each_in_pieces(Context<Exec> const& context, char const* label,
+                        DynamicTensor<ParameterPiece, 1, typename Exec::memory_space> const& table, F const& f) {
+  ParameterPiece const* const pieces = table.data();
+  if constexpr (is_host_execution<Exec>) {
+    for_each_index(context, label, table.size(), [=](std::size_t k) {
+      auto const g = f(pieces[k]);
+      std::size_t const begin = pieces[k].begin, end = begin + pieces[k].size;
+      for (std::size_t i = begin; i < end; ++i) g(i);
+    });
+  } else {
+    for_each_entry(context, label, table.size(), ParameterPiece::most, PieceEntry<F>{f, pieces});
+  }
+}
+
+/// Appends [begin, begin + size), cut into pieces.
+inline void append_pieces(std::vector<ParameterPiece>& list, std::size_t begin, std::size_t size,
+                          std::size_t parameter) {
+  for (std::size_t done = 0; done < size; done += ParameterPiece::most)
+    list.push_back({begin + done, static_cast<std::uint32_t>(std::min(ParameterPiece::most, size - done)),
+                    static_cast<std::uint32_t>(parameter)});
+}
+
+/// Where in an array of bf16 the copy of a master weight is: `less` elements before the weight's own place.
+struct RoundPiece {
+  float const* values;
+  bf16* copies;
+  std::size_t less;
+  KOKKOS_FUNCTION void operator()(std::size_t i) const { copies[i - less] = bf16(values[i]); }
+};
+struct RoundPieces {
+  float const* values;
+  bf16* copies;
+  std::size_t const* less;
+  KOKKOS_FUNCTION RoundPiece operator()(ParameterPiece const& piece) const {
+    return {values, copies, less[piece.parameter]};
+  }
+};
+
+}  // namespace detail
+
 /// The parameters of a network that are trained: their fp32 values and gradients, each in one flat array. The network's
 /// own parameters become slices of `values`, so that it sees every step at once; where it stores bf16, it gets a
 /// rounded copy and the values here are the master weights (Micikevicius et al. 2018). Frozen parameters stay as they
@@ -47,22 +113,35 @@ class TrainedParameters {
   /// Throws CheckpointError if a parameter has no values yet.
   template <class Network, class Rule>
   TrainedParameters(Context<Exec> const& context, Network& network, Rule const& rule) : context_(context) {
-    std::size_t total = 0;
+    std::size_t total = 0, rounded = 0;
+    std::vector<ParameterPiece> pieces, rounded_pieces;
+    std::vector<std::size_t> less;
     auto measure = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter,
                                                            ParameterRole role) {
       std::optional<ParameterRule> const how = rule(name, role);
       if (!how || is_statistic(role)) return;
       require<CheckpointError>(!parameter.empty(), "[TrainedParameters] ", name, " has no values to start from");
+      detail::append_pieces(pieces, total, parameter.size(), list_.size());
+      if constexpr (!std::is_same_v<T, float>) {
+        detail::append_pieces(rounded_pieces, total, parameter.size(), less.size());
+        less.push_back(total - rounded);
+        rounded_.push_back({total, rounded, parameter.size()});
+        rounded += aligned<bf16>(parameter.size());
+      }
       list_.push_back({name, {E...}, total, parameter.size(), *how});
-      total += (parameter.size() + alignment - 1) / alignment * alignment;
+      total += aligned<float>(parameter.size());
     };
     for_each_parameter(network, measure);
     values_ = Flat(dynamic_extents<1>{total});
     gradients_ = Flat(dynamic_extents<1>{total});
+    copies_ = decltype(copies_)(dynamic_extents<1>{rounded});
+    pieces_ = table(pieces);
+    rounded_pieces_ = table(rounded_pieces);
+    less_ = table(less);
     fill(context_, values_, 0.0f);
     fill(context_, gradients_, 0.0f);
 
-    std::size_t next = 0;
+    std::size_t next = 0, next_rounded = 0;
     auto bind = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
       if (next == list_.size() || list_[next].name != name) return;
       auto const& entry = list_[next++];
@@ -71,9 +150,8 @@ class TrainedParameters {
       if constexpr (std::is_same_v<T, float>) {
         parameter.train_in({slot.data(), Extents<E...>{}, values_.owner()});
       } else {
-        Tensor<T, Extents<E...>, M> rounded{Extents<E...>{}};
-        parameter.train_in(rounded);
-        copies_.push_back({rounded.reshape(dynamic_extents<1>{entry.size}), entry.offset});
+        static_assert(std::is_same_v<T, bf16>);
+        parameter.train_in({copies_.data() + rounded_[next_rounded++].copy, Extents<E...>{}, copies_.owner()});
       }
     };
     for_each_parameter(network, bind);
@@ -83,6 +161,8 @@ class TrainedParameters {
   Context<Exec> const& context() const { return context_; }
 
   std::vector<TrainedParameter> const& list() const { return list_; }
+  /// All elements of all parameters, nothing else; `parameter` is an index of the list.
+  DynamicTensor<ParameterPiece, 1, Memory> const& pieces() const { return pieces_; }
   Flat const& values() const { return values_; }
   Flat const& gradients() const { return gradients_; }
 
@@ -91,35 +171,44 @@ class TrainedParameters {
   void watch(Tape<Exec, Policy> const& tape) const {
     for (auto const& entry : list_)
       tape.watch(values_.slice(entry.offset, entry.size), gradients_.slice(entry.offset, entry.size));
-    for (auto const& rounded : copies_) tape.watch(rounded.copy, gradients_.slice(rounded.offset, rounded.copy.size()));
+    for (auto const& one : rounded_)
+      tape.watch(copies_.slice(one.copy, one.size), gradients_.slice(one.offset, one.size));
   }
 
   void clear_gradients() const { fill(context_, gradients_, 0.0f); }
 
   /// Rounds the master weights into the network's bf16 copies; after every change of `values`.
   void publish() const {
-    for (auto const& rounded : copies_) round(context_, values_.data() + rounded.offset, rounded.copy);
+    detail::for_each_in_pieces(context_, "kovos::round", rounded_pieces_,
+                               detail::RoundPieces{values_.data(), copies_.data(), less_.data()});
   }
 
  private:
-  static constexpr std::size_t alignment = 16;
+  /// A parameter stored as bf16: where its master weights are, and where its copy.
   struct RoundedCopy {
-    DynamicTensor<bf16, 1, Memory> copy;
-    std::size_t offset;
+    std::size_t offset, copy, size;
   };
 
- public:  // nvcc wants device code in public functions
-  static void round(Context<Exec> const& context, float const* from, DynamicTensor<bf16, 1, Memory> const& to) {
-    auto* const out = to.data();
-    detail::for_each_index(
-        context, "kovos::round", to.size(), KOKKOS_LAMBDA(std::size_t i) { out[i] = bf16(from[i]); });
+  template <class T>
+  static std::size_t aligned(std::size_t size) {
+    constexpr std::size_t line = 64 / sizeof(T);
+    return (size + line - 1) / line * line;
   }
 
- private:
+  template <class T>
+  DynamicTensor<T, 1, Memory> table(std::vector<T> const& list) const {
+    DynamicTensor<T, 1> const host(dynamic_extents<1>{list.size()});
+    std::copy(list.begin(), list.end(), host.data());
+    return to_device(context_, host);
+  }
+
   Context<Exec> context_;
   std::vector<TrainedParameter> list_;
-  std::vector<RoundedCopy> copies_;
+  std::vector<RoundedCopy> rounded_;
   Flat values_, gradients_;
+  DynamicTensor<bf16, 1, Memory> copies_;
+  DynamicTensor<ParameterPiece, 1, Memory> pieces_, rounded_pieces_;
+  DynamicTensor<std::size_t, 1, Memory> less_;
 };
 
 }  // namespace kovos
