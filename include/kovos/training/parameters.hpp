@@ -48,36 +48,19 @@ class TrainedParameters {
   template <class Network, class Rule>
   TrainedParameters(Context<Exec> const& context, Network& network, Rule const& rule) : context_(context) {
     std::size_t total = 0;
-    auto measure = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter,
-                                                           ParameterRole role) {
-      std::optional<ParameterRule> const how = rule(name, role);
-      if (!how || is_statistic(role)) return;
-      require<CheckpointError>(!parameter.empty(), "[TrainedParameters] ", name, " has no values to start from");
-      list_.push_back({name, {E...}, total, parameter.size(), *how});
+    auto const all = parameters_of(network);
+    std::vector<ParameterReference const*> trained;
+    for (auto const& parameter : all) {
+      std::optional<ParameterRule> const how = rule(parameter.name(), parameter.role());
+      if (!how || is_statistic(parameter.role())) continue;
+      require<CheckpointError>(!parameter.empty(), "[TrainedParameters] ", parameter.name(),
+                               " has no values to start from");
+      list_.push_back(
+          {parameter.name(), {parameter.shape().begin(), parameter.shape().end()}, total, parameter.size(), *how});
+      trained.push_back(&parameter);
       total += (parameter.size() + alignment - 1) / alignment * alignment;
-    };
-    for_each_parameter(network, measure);
-    values_ = Flat(dynamic_extents<1>{total});
-    gradients_ = Flat(dynamic_extents<1>{total});
-    fill(context_, values_, 0.0f);
-    fill(context_, gradients_, 0.0f);
-
-    std::size_t next = 0;
-    auto bind = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
-      if (next == list_.size() || list_[next].name != name) return;
-      auto const& entry = list_[next++];
-      Flat const slot = values_.slice(entry.offset, entry.size);
-      assign(context_, slot, copy_of(context_, parameter.reshape(dynamic_extents<1>{entry.size})));
-      if constexpr (std::is_same_v<T, float>) {
-        parameter.train_in({slot.data(), Extents<E...>{}, values_.owner()});
-      } else {
-        Tensor<T, Extents<E...>, M> rounded{Extents<E...>{}};
-        parameter.train_in(rounded);
-        copies_.push_back({rounded.reshape(dynamic_extents<1>{entry.size}), entry.offset});
-      }
-    };
-    for_each_parameter(network, bind);
-    publish();
+    }
+    bind(trained, total);
   }
 
   Context<Exec> const& context() const { return context_; }
@@ -103,6 +86,29 @@ class TrainedParameters {
 
  private:
   static constexpr std::size_t alignment = 16;
+
+  /// Moves the values of these, which list_ describes, into flat arrays of `total` elements.
+  void bind(std::vector<ParameterReference const*> const& trained, std::size_t total) {
+    values_ = Flat(dynamic_extents<1>{total});
+    gradients_ = Flat(dynamic_extents<1>{total});
+    fill(context_, values_, 0.0f);
+    fill(context_, gradients_, 0.0f);
+    for (std::size_t i = 0; i < trained.size(); ++i) {
+      auto const& parameter = *trained[i];
+      Flat const slot = values_.slice(list_[i].offset, list_[i].size);
+      if (parameter.dtype() == DType::f32) {
+        assign(context_, slot, copy_of(context_, parameter.template flat<float, Memory>()));
+        parameter.train_in(slot);
+      } else {
+        assign(context_, slot, copy_of(context_, parameter.template flat<bf16, Memory>()));
+        DynamicTensor<bf16, 1, Memory> const rounded(dynamic_extents<1>{parameter.size()});
+        parameter.train_in(rounded);
+        copies_.push_back({rounded, list_[i].offset});
+      }
+    }
+    publish();
+  }
+
   struct RoundedCopy {
     DynamicTensor<bf16, 1, Memory> copy;
     std::size_t offset;
