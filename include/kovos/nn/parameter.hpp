@@ -142,12 +142,9 @@ struct ParameterTypeOf {
 /// A parameter of any extents and scalar type, with its name and role. Valid while the module is.
 class ConstParameterReference {
  public:
-  template <class T, class Memory, std::size_t... E>
-  ConstParameterReference(std::string name, Parameter<T, Memory, E...> const& parameter, ParameterRole role)
-      : name_(std::move(name)),
-        role_(role),
-        type_(&detail::ParameterTypeOf<T, Memory, E...>::type),
-        parameter_(const_cast<Parameter<T, Memory, E...>*>(&parameter)) {}
+  /// parameter: of that type.
+  ConstParameterReference(std::string name, detail::ParameterType const& type, void* parameter, ParameterRole role)
+      : name_(std::move(name)), role_(role), type_(&type), parameter_(parameter) {}
 
   std::string const& name() const { return name_; }
   ParameterRole role() const { return role_; }
@@ -206,11 +203,15 @@ class ParameterCollector {
   explicit ParameterCollector(std::vector<ParameterReference>& list) : list_(&list) {}
 
   template <class T, class Memory, std::size_t... E>
-  KOVOS_OUT_OF_LINE void operator()(std::string name, Parameter<T, Memory, E...> const& parameter, ParameterRole role) {
-    list_->emplace_back(std::move(name), parameter, role);
+  void operator()(std::string name, Parameter<T, Memory, E...> const& parameter, ParameterRole role) {
+    add(std::move(name), ParameterTypeOf<T, Memory, E...>::type, &parameter, role);
   }
 
  private:
+  KOVOS_COLD void add(std::string name, ParameterType const& type, void const* parameter, ParameterRole role) {
+    list_->emplace_back(std::move(name), type, const_cast<void*>(parameter), role);
+  }
+
   std::vector<ParameterReference>* list_;
 };
 }  // namespace detail
