@@ -44,10 +44,10 @@ int main(int count, char** arguments) try {
   kovos::CatSegNetwork<kovos::cat_seg_tiny, float, Kokkos::HostSpace> network;
   kovos::NamedTensors file;
   std::mt19937 generator(20240607);
-  auto add = [&]<class T, class Memory, std::size_t... E>(std::string const& name, kovos::Parameter<T, Memory, E...>&) {
-    std::vector<std::size_t> const shape{E...};
-    std::size_t size = 1;
-    for (auto const extent : shape) size *= extent;
+  for (auto const& parameter : kovos::parameters_of(network)) {
+    auto const& name = parameter.name();
+    std::vector<std::size_t> const shape(parameter.shape().begin(), parameter.shape().end());
+    std::size_t const size = parameter.size();
     auto values = std::make_shared<std::vector<float>>(size);
     bool const gain = shape.size() == 1 && name.ends_with("weight");
     float const spread = shape.size() < 2 ? 0.1f : 1.0f / std::sqrt(static_cast<float>(size / shape[0]));
@@ -58,8 +58,7 @@ int main(int count, char** arguments) try {
     bytes.bytes = std::as_bytes(std::span(*values));
     bytes.owner = values;
     file.tensors.emplace(name, bytes);
-  };
-  for_each_parameter(network, add);
+  }
   file.metadata["note"] = "random weights for demonstrations; they know nothing";
   kovos::write_safetensors(arguments[1], file);
   kovos::write_file_atomically(arguments[2], [](std::ostream& out) { out << merges_text(); });

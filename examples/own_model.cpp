@@ -41,14 +41,12 @@ using Network = kovos::CatSegNetwork<mine, float, Kokkos::HostSpace>;
 /// Seeded random numbers in every parameter; a trainer or a checkpoint would stand here.
 void initialise(Network& network) {
   std::mt19937 generator(7);
-  auto const fill = [&]<class T, class Memory, std::size_t... E>(
-                        std::string const&, kovos::Parameter<T, Memory, E...>& p, kovos::ParameterRole role) {
-    kovos::Tensor<T, kovos::Extents<E...>> values{kovos::Extents<E...>()};
-    std::normal_distribution<float> normal(role == kovos::ParameterRole::norm_weight ? 1.0f : 0.0f, 0.1f);
+  for (auto const& parameter : kovos::parameters_of(network)) {
+    kovos::DynamicTensor<float, 1> const values(kovos::dynamic_extents<1>{parameter.size()});
+    std::normal_distribution<float> normal(parameter.role() == kovos::ParameterRole::norm_weight ? 1.0f : 0.0f, 0.1f);
     for (std::size_t i = 0; i < values.size(); ++i) values.data()[i] = normal(generator);
-    p = values;
-  };
-  kovos::for_each_parameter(network, fill);
+    parameter.give(values);
+  }
 }
 
 }  // namespace

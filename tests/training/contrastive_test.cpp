@@ -296,7 +296,7 @@ TEST_CASE("contrastive losses: what does not fit is refused") {
 TEST_CASE("CLIP is trained whole; gains, biases, embeddings of position and class and the temperature do not decay") {
   ClipModel<clip_tiny, float, Kokkos::HostSpace> const model;
   std::map<std::string, ParameterRole, std::less<>> roles;
-  for_each_parameter(model, [&](std::string const& name, auto const&, ParameterRole role) { roles[name] = role; });
+  for (auto const& parameter : parameters_of(model)) roles[parameter.name()] = parameter.role();
   ClipParameterRule const rule;
   for (char const* const name :
        {"visual.conv1.weight", "visual.transformer.resblocks.0.attn.q_proj_weight", "text_projection", "visual.proj",

@@ -25,15 +25,17 @@ using Network = CatSegNetwork<cat_seg_tiny, T, Exec::memory_space>;
 using Values = std::map<std::string, std::vector<float>>;
 
 template <class N>
-Values values_of(N network) {
+Values values_of(N const& network) {
+  using Memory = Exec::memory_space;
   Context<Exec> const context;
   Values values;
-  auto collect = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
-    REQUIRE_MESSAGE(!parameter.empty(), name);
-    auto const host = to_host(context, copy_of(context, parameter));
-    for (std::size_t i = 0; i < host.size(); ++i) values[name].push_back(static_cast<float>(host.data()[i]));
-  };
-  for_each_parameter(network, collect);
+  for (auto const& parameter : parameters_of(network)) {
+    REQUIRE_MESSAGE(!parameter.empty(), parameter.name());
+    auto const host =
+        to_host(context, parameter.dtype() == DType::f32 ? copy_of(context, parameter.template flat<float, Memory>())
+                                                         : copy_of(context, parameter.template flat<bf16, Memory>()));
+    values[parameter.name()].assign(host.data(), host.data() + host.size());
+  }
   return values;
 }
 

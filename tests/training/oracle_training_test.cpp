@@ -214,11 +214,10 @@ TEST_CASE("Each fine-tuning mode trains exactly the authors' parameters, in thei
     std::set<std::string> expected, got;
     for (auto const& name : recorded().at("trainable").at(key)) expected.insert(name.get<std::string>());
     CatSegParameterRule const rule{.fine_tuning = mode};
-    auto collect = [&](std::string const& name, auto&, ParameterRole role) {
-      if (rule(name, role)) got.insert(name);
-      roles[name] = role;
-    };
-    for_each_parameter(network, collect);
+    for (auto const& parameter : parameters_of(network)) {
+      if (rule(parameter.name(), parameter.role())) got.insert(parameter.name());
+      roles[parameter.name()] = parameter.role();
+    }
     CHECK(got == expected);
   }
   for (auto const& [name, expected] : recorded().at("param_rules").items()) {

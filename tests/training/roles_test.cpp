@@ -82,11 +82,9 @@ Start start_by_name(std::string_view name, std::vector<std::size_t> const& shape
 /// f(name, role, shape) for each parameter.
 template <class Module, class F>
 void for_each_shape(F const& f) {
-  Module network;
-  for_each_parameter(network, [&]<class T, class M, std::size_t... E>(
-                                  std::string const& name, Parameter<T, M, E...> const&, ParameterRole role) {
-    f(name, role, std::vector<std::size_t>{E...});
-  });
+  Module const network;
+  for (auto const& parameter : parameters_of(network))
+    f(parameter.name(), parameter.role(), std::vector<std::size_t>(parameter.shape().begin(), parameter.shape().end()));
 }
 
 /// Starts of all parameters by role and by name. How many there were.

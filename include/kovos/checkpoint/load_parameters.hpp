@@ -131,16 +131,18 @@ Tensor<T const, dynamic_extents<1>> parameter_values(NamedTensors const& file, s
 /// then nothing that is shared is read.
 template <class Exec, class Module>
 LoadReport load_parameters(Context<Exec> const& context, Module& network, NamedTensors const& file) {
+  using Memory = typename Exec::memory_space;
   LoadReport report;
   std::set<std::string> known;
-  auto load = [&]<class T, class Memory, std::size_t... E>(std::string const& name,
-                                                           Parameter<T, Memory, E...>& parameter) {
-    known.insert(name);
-    std::array<std::size_t, sizeof...(E)> const expected{E...};
-    auto const values = detail::parameter_values<T>(file, name, expected, report);
-    if (!values.empty()) parameter = to_device(context, values).reshape(Extents<E...>());
+  auto const load = [&]<class T>(ParameterReference const& parameter, T) {
+    auto const values = detail::parameter_values<T>(file, parameter.name(), parameter.shape(), report);
+    if (!values.empty()) parameter.template give<T const, Memory>(to_device(context, values));
   };
-  for_each_parameter(network, load);
+  for (auto const& parameter : parameters_of(network)) {
+    known.insert(parameter.name());
+    if (parameter.dtype() == DType::f32) load(parameter, float{});
+    else load(parameter, bf16{});
+  }
   for (auto const& entry : file.tensors)
     if (!known.contains(entry.first) && !detail::is_ignorable_key(entry.first))
       report.unexpected.push_back(entry.first);

@@ -30,11 +30,10 @@ namespace kovos {
 template <class TextEncoder>
 Fingerprint fingerprint_of(TextEncoder const& encoder) {
   Fingerprint print;
-  for_each_parameter(encoder, [&](std::string const& name, auto const& parameter) {
-    print.add(name);
-    using Value = typename std::remove_cvref_t<decltype(parameter)>::value_type;
-    print.add(std::as_bytes(std::span<Value const>(parameter.data(), parameter.size())));
-  });
+  for (auto const& parameter : parameters_of(encoder)) {
+    print.add(parameter.name());
+    print.add(std::span(static_cast<std::byte const*>(parameter.data()), parameter.size_in_bytes()));
+  }
   return print;
 }
 

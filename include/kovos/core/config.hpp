@@ -23,7 +23,8 @@
 
 #if defined(__GNUC__)
 #define KOVOS_OUT_OF_LINE [[gnu::noinline]]
-/// Where something fails is never where time is spent: small code, out of the way.
+/// Where something fails, and what runs once for a file, is never where time is spent: small code, out of the way, and
+/// quickly compiled.
 #define KOVOS_COLD [[gnu::cold, gnu::noinline]]
 #define KOVOS_AT_CALLER [[gnu::always_inline]]
 #else
@@ -33,11 +34,16 @@
 #endif
 
 // What every program compiles for itself may be compiled once instead, in two optional libraries.
-// kovos::instruction_sets has the text of the host engine and defines KOVOS_INSTRUCTION_SETS; kovos::instances has the
-// presets of CAT-Seg and the doors to files too, and defines KOVOS_INSTANCES.
-#if defined(KOVOS_INSTANCES) && !defined(KOVOS_ENABLE_EIGEN) && !defined(KOVOS_ENABLE_ONEDNN)
-/// The presets in the library know no other engines: who brings one compiles models of his own.
+// kovos::instruction_sets has the text of the host engine and the loops of kernels, and defines KOVOS_INSTRUCTION_SETS;
+// kovos::instances has the presets of CAT-Seg and the doors to files too, and defines KOVOS_INSTANCES.
+#if !defined(KOVOS_ENABLE_EIGEN) && !defined(KOVOS_ENABLE_ONEDNN) && !defined(KOVOS_ENGINES)
+// The libraries know no other engines: who brings one compiles loops and models of his own.
+#ifdef KOVOS_INSTRUCTION_SETS
+#define KOVOS_LINKS_LOOPS 1
+#endif
+#ifdef KOVOS_INSTANCES
 #define KOVOS_LINKS_MODELS 1
+#endif
 #endif
 
 #if defined(KOVOS_INSTANCES) && !defined(KOVOS_BUILDS_DOORS)

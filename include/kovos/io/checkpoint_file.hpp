@@ -40,7 +40,7 @@ inline bool resembles_json(std::span<std::byte const> content) {
 }
 
 /// In words, what a file that holds no weights for us looks like.
-inline std::string describe_foreign_file(std::span<std::byte const> content) {
+KOVOS_COLD inline std::string describe_foreign_file(std::span<std::byte const> content) {
   if (content.empty()) return "is empty";
   struct Known {
     std::string_view magic, words;
@@ -80,8 +80,8 @@ inline std::string describe_foreign_file(std::span<std::byte const> content) {
 namespace detail {
 
 /// The tensors of one file under the names that stand there.
-inline NamedTensors parse_container(std::span<std::byte const> content, std::string const& source_name,
-                                    std::shared_ptr<void const> owner, std::string_view entry = {}) {
+KOVOS_COLD inline NamedTensors parse_container(std::span<std::byte const> content, std::string const& source_name,
+                                               std::shared_ptr<void const> owner, std::string_view entry = {}) {
   if (begins_with(content, {"PK\x03\x04", 4}) || legacy_magic_size(content) > 0) {
     return parse_torch_checkpoint(content, source_name, std::move(owner), entry);
   }
@@ -104,7 +104,7 @@ inline std::pair<std::filesystem::path, std::string> split_entry(std::filesystem
   return {path.parent_path() / name.substr(0, mark), name.substr(mark + 1)};
 }
 
-inline NamedTensors read_container(std::filesystem::path const& path, std::string const& entry) {
+KOVOS_COLD inline NamedTensors read_container(std::filesystem::path const& path, std::string const& entry) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored) && std::filesystem::exists(path / ".metadata", ignored)) {
     return read_distributed_checkpoint(path, entry);

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
@@ -41,7 +42,7 @@ class DistributedCheckpoint {
         list_(MappedFile::open(folder_ / ".metadata")),
         pickle_(Unpickler(list_->bytes(), where_, false).read()) {}
 
-  NamedTensors read(std::string_view entry) {
+  KOVOS_COLD NamedTensors read(std::string_view entry) {
     NamedTensors result;
     result.source = folder_.string();
     result.container = "torch distributed";
@@ -122,7 +123,7 @@ class DistributedCheckpoint {
   }
 
   /// storage_data: {MetadataIndex(fqn, offset): _StorageInfo(relative_path, offset, length)}.
-  void take_places() {
+  KOVOS_COLD void take_places() {
     auto const& items = pickle_[field(pickle_.root, "storage_data", Kind::dictionary)].items;
     for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
       auto const name = pickle_[field(items[i], "fqn", Kind::text)].text;
@@ -139,7 +140,7 @@ class DistributedCheckpoint {
   }
 
   /// planner_data: {"model.a.weight": ("model", "a.weight")}; absent in files of other planners.
-  void take_paths() {
+  KOVOS_COLD void take_paths() {
     auto const planned = attribute(pickle_.root, "planner_data");
     if (!planned || pickle_[*planned].kind != Kind::dictionary) return;
     auto const& items = pickle_[*planned].items;
@@ -152,7 +153,7 @@ class DistributedCheckpoint {
   }
 
   /// The entry whose tensors are wanted: `wanted`, else the first that training checkpoints use, else none.
-  std::string_view choose_entry(Index tensors, std::string_view wanted) const {
+  KOVOS_COLD std::string_view choose_entry(Index tensors, std::string_view wanted) const {
     auto const& items = pickle_[tensors].items;
     auto const has = [&](std::string_view entry) {
       for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
@@ -191,7 +192,7 @@ class DistributedCheckpoint {
     return torch_types[static_cast<std::size_t>(pickle_[state.items[0]].integer)];
   }
 
-  std::shared_ptr<MappedFile const> part(std::string_view name) {
+  KOVOS_COLD std::shared_ptr<MappedFile const> part(std::string_view name) {
     bool const plain = !name.empty() && name != "." && name != ".." &&
                        name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
     if (!plain) complain("it names the file ", in_quotes(name), ", expected a plain file name in the same folder");
@@ -207,7 +208,7 @@ class DistributedCheckpoint {
   }
 
   /// The tensor in the range of a file that belongs to one chunk.
-  TensorBytes chunk(std::string_view name, Sizes const& offsets, Sizes const& extents) {
+  KOVOS_COLD TensorBytes chunk(std::string_view name, Sizes const& offsets, Sizes const& extents) {
     auto found = places_.find({name, offsets});
     if (found == places_.end() && std::all_of(offsets.begin(), offsets.end(), [](auto x) { return x == 0; })) {
       found = places_.find({name, Sizes()});
@@ -231,7 +232,7 @@ class DistributedCheckpoint {
     return tensor;
   }
 
-  TensorBytes assemble(std::string_view name, Index described) {
+  KOVOS_COLD TensorBytes assemble(std::string_view name, Index described) {
     auto const shape = sizes_of(described, "size");
     auto const& chunks = pickle_[field(described, "chunks", Kind::list)].items;
     if (chunks.size() > most_chunks) complain(in_quotes(name), " has more than ", most_chunks, " chunks");

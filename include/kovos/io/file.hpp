@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 
@@ -151,8 +152,8 @@ inline std::vector<std::byte> read_file(std::filesystem::path const& path, std::
 /// throws. durable: wait until the data is on the disk before the name is, so that even a power failure leaves no file
 /// with holes. Throws FileError if the folder is missing or not writable, the disk is full, or the target is not a
 /// regular file.
-inline void write_file_atomically(std::filesystem::path const& path, std::function<void(std::ostream&)> const& write,
-                                  bool durable = false) {
+KOVOS_COLD inline void write_file_atomically(std::filesystem::path const& path,
+                                             std::function<void(std::ostream&)> const& write, bool durable = false) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   // Through a link we replace what it points at, and never a device such as /dev/null.

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/dtype.hpp"
 
 namespace kovos {
@@ -48,7 +49,7 @@ struct NamedTensors {
 /// Takes from the names what training wrapped around the model: a leading `module.` (DataParallel, AveragedModel) and
 /// `_orig_mod.` (torch.compile) anywhere, whether all names have them or not. Names stay as they are if two would
 /// become one.
-inline void drop_wrapper_prefixes(NamedTensors& file) {
+KOVOS_COLD inline void drop_wrapper_prefixes(NamedTensors& file) {
   constexpr std::string_view compiled = "_orig_mod.", parallel = "module.";
   bool had_compiled = false, had_parallel = false;
   auto const shortened = [&](std::string name) {

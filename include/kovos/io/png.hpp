@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/image.hpp"
 #include "kovos/io/exif.hpp"
@@ -153,7 +154,7 @@ inline std::vector<std::byte> exif_of_raw_profile(std::string_view text) {
 
 /// The orientation (1 to 8) that a PNG states: in eXIf, in ImageMagick's text, or in XMP, in this order. Chunks with a
 /// wrong checksum do not count.
-inline int png_orientation(std::span<std::byte const> bytes) {
+KOVOS_COLD inline int png_orientation(std::span<std::byte const> bytes) {
   std::span<std::byte const> exif;
   std::vector<std::byte> raw_profile;
   std::string xmp;

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/io/detail/tiff_handle.hpp"
 #include "kovos/io/file.hpp"
@@ -189,7 +190,7 @@ class TiffReader {
     return TIFFGetFieldDefaulted(tiff(), tag, &value) ? value : otherwise;
   }
 
-  void open() {
+  KOVOS_COLD void open() {
     handle_ = std::make_unique<detail::TiffHandle>(*stream_, "r");
     if (!handle_->get())
       fail<ImageError>(name_, ": damaged TIFF (", reason("libtiff does not say why"), "); save or download it again");
@@ -216,7 +217,7 @@ class TiffReader {
     return std::string(said);
   }
 
-  void read_layout() {
+  KOVOS_COLD void read_layout() {
     layout_.height = field<std::uint32_t>(TIFFTAG_IMAGELENGTH, 0);
     layout_.width = field<std::uint32_t>(TIFFTAG_IMAGEWIDTH, 0);
     layout_.bands = field<std::uint16_t>(TIFFTAG_SAMPLESPERPIXEL, 1);

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
@@ -75,7 +76,7 @@ class TorchTensors {
         copies_left_(4 * content.size() + 65536) {}
 
   /// The model part of the file, or that of its entry `entry`: unwraps `model`, `state_dict`, `model_state`.
-  NamedTensors gather(std::string_view entry = {}) {
+  KOVOS_COLD NamedTensors gather(std::string_view entry = {}) {
     result_.container = file_.container;
     auto const& pickle = file_.pickle;
     std::uint32_t const model = unwrap(entry.empty() ? pickle.root : entry_named(entry));
@@ -148,7 +149,7 @@ class TorchTensors {
     return node;
   }
 
-  void walk_dictionary(std::uint32_t model) {
+  KOVOS_COLD void walk_dictionary(std::uint32_t model) {
     auto const& items = file_.pickle[model].items;
     for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
       auto const& key = file_.pickle[items[i]];
@@ -172,7 +173,7 @@ class TorchTensors {
   }
 
   /// TorchScript keeps modules as objects with attributes; joined with dots, their names are those of state_dict().
-  void walk_script(std::uint32_t root) {
+  KOVOS_COLD void walk_script(std::uint32_t root) {
     struct Frame {
       std::uint32_t object;
       std::size_t next;
@@ -235,7 +236,7 @@ class TorchTensors {
     leave_out(what, "is no text, expected the name of a tensor");
   }
 
-  std::optional<std::string> unreadable_type(PickleNode const& node) const {
+  KOVOS_COLD std::optional<std::string> unreadable_type(PickleNode const& node) const {
     auto const& type = torch_types[file_.pickle.tensors[static_cast<std::size_t>(node.integer)].type];
     if (type.dtype) return std::nullopt;
     if (type.name.find("complex") != std::string_view::npos) {
@@ -246,7 +247,7 @@ class TorchTensors {
   }
 
   /// Throws if `value` is a tensor whose values are no strided view of a storage: it must not vanish.
-  void refuse_other_tensor(std::string const& name, PickleNode const& value) const {
+  KOVOS_COLD void refuse_other_tensor(std::string const& name, PickleNode const& value) const {
     if (value.kind != Kind::opaque || !value.holds_tensor) return;
     auto const refuse = [&](auto const&... what) { fail<CheckpointError>(where_, ": ", name, " ", what...); };
     if (value.global != PickleGlobal::rebuild_other) {
@@ -307,7 +308,7 @@ class TorchTensors {
   }
 
   /// The rest of the sentence "FILE holds no tensors": where they may be, or what is there instead.
-  std::string why_none(std::uint32_t model) const {
+  KOVOS_COLD std::string why_none(std::uint32_t model) const {
     if (!result_.left_out.empty()) {
       auto const& [name, why] = *result_.left_out.begin();
       auto const entry = file_.pickle.find(model, name);
@@ -326,7 +327,7 @@ class TorchTensors {
            std::string(groups.front());
   }
 
-  TensorBytes materialise(std::string const& name, PickleNode const& node) {
+  KOVOS_COLD TensorBytes materialise(std::string const& name, PickleNode const& node) {
     auto const& tensor = file_.pickle.tensors[static_cast<std::size_t>(node.integer)];
     auto const& storage = file_.pickle.storages[tensor.storage];
     auto const& type = torch_types[tensor.type];
@@ -422,7 +423,7 @@ class TorchTensors {
   }
 
   /// OpenAI's archives carry three whole numbers as buffers; they are facts about the model, not weights.
-  void take_hints() {
+  KOVOS_COLD void take_hints() {
     for (std::string const name : {"input_resolution", "context_length", "vocab_size"}) {
       auto const found = result_.tensors.find(name);
       if (found == result_.tensors.end()) continue;
@@ -441,7 +442,7 @@ class TorchTensors {
     }
   }
 
-  std::string list_keys(std::uint32_t model) const {
+  KOVOS_COLD std::string list_keys(std::uint32_t model) const {
     std::string text;
     auto const& items = file_.pickle[model].items;
     for (std::size_t i = 0; i < std::min<std::size_t>(items.size(), 16); i += 2) {

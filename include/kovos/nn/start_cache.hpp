@@ -23,6 +23,7 @@
 #include "kovos/core/packed_operands.hpp"
 #include "kovos/io/named_tensors.hpp"
 #include "kovos/io/safetensors.hpp"
+#include "kovos/nn/parameter.hpp"
 
 namespace kovos {
 
@@ -86,13 +87,13 @@ class StartCache {
   void restore(Context<Exec> const& context, Module const& network, NamedTensors const& weights) {
     if (path_.empty()) return;
     std::map<std::string, std::span<std::byte const>, std::less<>> places;
-    auto const look = [&](std::string const& name, auto const& parameter) {
+    for (auto const& parameter : parameters_of(network)) {
+      auto const& name = parameter.name();
       auto const bytes = places[name] = bytes_of(parameter);
       auto const original = weights.tensors.find(name);
       bool const converted = original != weights.tensors.end() && original->second.bytes.data() != bytes.data();
       if (converted || bytes.size() <= small) copied_.insert(name);
-    };
-    for_each_parameter(network, look);
+    }
     // What was packed of something packed comes after it.
     for (bool const nested : {false, true})
       for (auto const& [name, kept] : kept_) {
@@ -114,16 +115,16 @@ class StartCache {
     if (path_.empty()) return false;
     std::map<std::string, TensorBytes> all;
     std::map<std::byte const*, std::pair<std::byte const*, std::string>> sources;  // begin -> end, name
-    auto const look = [&](std::string const& name, auto const& parameter) {
+    for (auto const& parameter : parameters_of(network)) {
+      auto const& name = parameter.name();
       auto const bytes = bytes_of(parameter);
       sources[bytes.data()] = {bytes.data() + bytes.size(), name};
-      if (!copied_.contains(name)) return;
-      auto const prefix = sizeof(*parameter.data()) == 2 ? rounded_prefix
-                          : bytes.size() <= small        ? small_prefix
-                                                         : large_prefix;
+      if (!copied_.contains(name)) continue;
+      auto const prefix = parameter.dtype() == DType::bf16 ? rounded_prefix
+                          : bytes.size() <= small          ? small_prefix
+                                                           : large_prefix;
       add(all, std::string(prefix) + name, bytes, parameter.owner());
-    };
-    for_each_parameter(network, look);
+    }
     auto const name_at = [&](void const* address) -> std::string {
       auto const* const byte = static_cast<std::byte const*>(address);
       auto source = sources.upper_bound(byte);
@@ -173,9 +174,8 @@ class StartCache {
   static constexpr std::string_view packed_prefix = "packed:", small_prefix = "parameter:",
                                     large_prefix = "rarely read:", rounded_prefix = "rounded:";
 
-  template <class P>
-  static std::span<std::byte const> bytes_of(P const& parameter) {
-    return std::as_bytes(std::span(parameter.data(), parameter.size()));
+  static std::span<std::byte const> bytes_of(ConstParameterReference const& parameter) {
+    return {static_cast<std::byte const*>(parameter.data()), parameter.size_in_bytes()};
   }
 
   static void add(std::map<std::string, TensorBytes>& to, std::string name, std::span<std::byte const> bytes,

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 #include "kovos/text/text_file.hpp"
@@ -139,7 +140,7 @@ inline std::string fill(std::string_view pattern, std::string_view word) {
 /// A template set by name: "single" (what CAT-Seg's released models were made for), "imagenet" (80),
 /// "imagenet_select" (8), "vild" (63), "fc_clip" (14), "photo" (plain CLIP). Also a template itself, or a text file
 /// with one per line ('#' starts a comment line). Throws TextError or FileError.
-inline PromptTemplates prompt_templates(std::string_view name) {
+KOVOS_COLD inline PromptTemplates prompt_templates(std::string_view name) {
   for (auto const& set : detail::template_sets) {
     if (set.name == name) return {set.templates.begin(), set.templates.end()};
   }

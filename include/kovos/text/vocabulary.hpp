@@ -228,7 +228,7 @@ class Vocabulary {
     return json ? from_tokenizer_json(text, file) : Vocabulary(text, file);
   }
 
-  static Vocabulary from_tokenizer_json(std::string_view text, std::string_view file) {
+  KOVOS_COLD static Vocabulary from_tokenizer_json(std::string_view text, std::string_view file) {
     using Json = nlohmann::json;
     auto const shown = detail::in_quotes(file);
     Json document;

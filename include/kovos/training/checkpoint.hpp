@@ -43,22 +43,34 @@ std::vector<float> host_values(Context<Exec> const& context, Flat const& flat, s
 
 }  // namespace detail
 
-/// All parameters of a network under their official names, fp32: for those in `parameters` the master weights.
-template <class Exec, class Network>
-std::map<std::string, TensorBytes> model_tensors(Context<Exec> const& context, Network& network,
-                                                 TrainedParameters<Exec> const* parameters = nullptr) {
+namespace detail {
+
+template <class Exec, class References>
+std::map<std::string, TensorBytes> model_tensors(Context<Exec> const& context, References const& list,
+                                                 TrainedParameters<Exec> const* parameters) {
+  using Memory = typename Exec::memory_space;
   std::map<std::string, TensorBytes> tensors;
-  auto add = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
-    if (parameter.empty()) return;
-    auto const values = to_host(context, copy_of(context, parameter.reshape(dynamic_extents<1>{parameter.size()})));
-    tensors[name] = detail::as_bytes({values.data(), values.data() + values.size()}, {E...});
-  };
-  for_each_parameter(network, add);
+  for (auto const& parameter : list) {
+    if (parameter.empty()) continue;
+    auto const values =
+        to_host(context, parameter.dtype() == DType::f32 ? copy_of(context, parameter.template flat<float, Memory>())
+                                                         : copy_of(context, parameter.template flat<bf16, Memory>()));
+    tensors[parameter.name()] =
+        as_bytes({values.data(), values.data() + values.size()}, {parameter.shape().begin(), parameter.shape().end()});
+  }
   if (parameters)
     for (auto const& entry : parameters->list())
-      tensors[entry.name] =
-          detail::as_bytes(detail::host_values(context, parameters->values(), entry.offset, entry.size), entry.shape);
+      tensors[entry.name] = as_bytes(host_values(context, parameters->values(), entry.offset, entry.size), entry.shape);
   return tensors;
+}
+
+}  // namespace detail
+
+/// All parameters of a network under their official names, fp32: for those in `parameters` the master weights.
+template <class Exec, class Network>
+std::map<std::string, TensorBytes> model_tensors(Context<Exec> const& context, Network const& network,
+                                                 TrainedParameters<Exec> const* parameters = nullptr) {
+  return detail::model_tensors(context, parameters_of(network), parameters);
 }
 
 /// What a run needs to go on as if it had never stopped, beside the model itself. Data depend on seed and step alone.
@@ -73,22 +85,32 @@ inline bool may_change_on_resume(std::string_view key) {
          key == "initial" || key == "recompute" || key == "unreadable";
 }
 
+namespace detail {
+
+template <class Exec>
+void add_training_state(NamedTensors& file, Context<Exec> const& context, TrainedParameters<Exec> const& parameters,
+                        AdamW<Exec> const& optimizer, TrainingConfig const& config, std::size_t step) {
+  for (auto const& entry : parameters.list()) {
+    file.tensors["training.exp_avg." + entry.name] =
+        as_bytes(host_values(context, optimizer.exp_avg(), entry.offset, entry.size), entry.shape);
+    file.tensors["training.exp_avg_sq." + entry.name] =
+        as_bytes(host_values(context, optimizer.exp_avg_sq(), entry.offset, entry.size), entry.shape);
+  }
+  file.metadata["kovos.training.step"] = std::to_string(step);
+  file.metadata["kovos.training.config"] = config.to_json().dump();
+}
+
+}  // namespace detail
+
 /// A training checkpoint: the model's tensors under their official keys, the optimiser's as "training.exp_avg.KEY" and
 /// "training.exp_avg_sq.KEY", step and settings in the metadata.
 template <class Exec, class Network>
-NamedTensors training_checkpoint(Context<Exec> const& context, Network& network,
+NamedTensors training_checkpoint(Context<Exec> const& context, Network const& network,
                                  TrainedParameters<Exec> const& parameters, AdamW<Exec> const& optimizer,
                                  TrainingConfig const& config, std::size_t step) {
   NamedTensors file;
   file.tensors = model_tensors(context, network, &parameters);
-  for (auto const& entry : parameters.list()) {
-    file.tensors["training.exp_avg." + entry.name] =
-        detail::as_bytes(detail::host_values(context, optimizer.exp_avg(), entry.offset, entry.size), entry.shape);
-    file.tensors["training.exp_avg_sq." + entry.name] =
-        detail::as_bytes(detail::host_values(context, optimizer.exp_avg_sq(), entry.offset, entry.size), entry.shape);
-  }
-  file.metadata["kovos.training.step"] = std::to_string(step);
-  file.metadata["kovos.training.config"] = config.to_json().dump();
+  detail::add_training_state(file, context, parameters, optimizer, config, step);
   return file;
 }
 

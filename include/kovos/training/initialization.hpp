@@ -111,22 +111,22 @@ Tensor<T const, dynamic_extents<1>> drawn(Start const& start, std::size_t size, 
 /// parameter's name and its role only.
 template <class Exec, class Network>
 void initialize(Context<Exec> const& context, Network& network, std::uint64_t seed) {
+  using Memory = typename Exec::memory_space;
   std::size_t fan_in = 1;  // of the last weight: PyTorch draws its bias from the same range
-  for_each_parameter(network, [&]<class T, class Memory, std::size_t... E>(
-                                  std::string const& name, Parameter<T, Memory, E...>& parameter, ParameterRole role) {
-    std::size_t const size = Extents<E...>{}.size();
-    std::size_t first = 1, last = 1;
-    if constexpr (sizeof...(E) > 0) {
-      std::size_t const extents[] = {E...};
-      first = extents[0];
-      last = extents[sizeof...(E) - 1];
-    }
-    if (role == ParameterRole::weight) fan_in = size / first;
-    if (!parameter.empty()) return;
-    auto const start = detail::start_of(role, size, first, last, fan_in);
-    auto const values = to_device(context, detail::drawn<T>(start, size, seed, name));
-    parameter = {values.data(), Extents<E...>{}, values.owner()};
-  });
+  for (auto const& parameter : parameters_of(network)) {
+    auto const shape = parameter.shape();
+    std::size_t const size = parameter.size();
+    std::size_t const first = shape.empty() ? 1 : shape.front(), last = shape.empty() ? 1 : shape.back();
+    if (parameter.role() == ParameterRole::weight) fan_in = size / first;
+    if (!parameter.empty()) continue;
+    auto const start = detail::start_of(parameter.role(), size, first, last, fan_in);
+    if (parameter.dtype() == DType::f32)
+      parameter.template give<float const, Memory>(
+          to_device(context, detail::drawn<float>(start, size, seed, parameter.name())));
+    else
+      parameter.template give<bf16 const, Memory>(
+          to_device(context, detail::drawn<bf16>(start, size, seed, parameter.name())));
+  }
 }
 
 }  // namespace kovos

@@ -113,49 +113,18 @@ class TrainedParameters {
   /// Throws CheckpointError if a parameter has no values yet.
   template <class Network, class Rule>
   TrainedParameters(Context<Exec> const& context, Network& network, Rule const& rule) : context_(context) {
-    std::size_t total = 0, rounded = 0;
-    std::vector<ParameterPiece> pieces, rounded_pieces;
-    std::vector<std::size_t> less;
-    auto measure = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter,
-                                                           ParameterRole role) {
-      std::optional<ParameterRule> const how = rule(name, role);
-      if (!how || is_statistic(role)) return;
-      require<CheckpointError>(!parameter.empty(), "[TrainedParameters] ", name, " has no values to start from");
-      detail::append_pieces(pieces, total, parameter.size(), list_.size());
-      if constexpr (!std::is_same_v<T, float>) {
-        detail::append_pieces(rounded_pieces, total, parameter.size(), less.size());
-        less.push_back(total - rounded);
-        rounded_.push_back({total, rounded, parameter.size()});
-        rounded += aligned<bf16>(parameter.size());
-      }
-      list_.push_back({name, {E...}, total, parameter.size(), *how});
-      total += aligned<float>(parameter.size());
-    };
-    for_each_parameter(network, measure);
-    values_ = Flat(dynamic_extents<1>{total});
-    gradients_ = Flat(dynamic_extents<1>{total});
-    copies_ = decltype(copies_)(dynamic_extents<1>{rounded});
-    pieces_ = table(pieces);
-    rounded_pieces_ = table(rounded_pieces);
-    less_ = table(less);
-    fill(context_, values_, 0.0f);
-    fill(context_, gradients_, 0.0f);
-
-    std::size_t next = 0, next_rounded = 0;
-    auto bind = [&]<class T, class M, std::size_t... E>(std::string const& name, Parameter<T, M, E...>& parameter) {
-      if (next == list_.size() || list_[next].name != name) return;
-      auto const& entry = list_[next++];
-      Flat const slot = values_.slice(entry.offset, entry.size);
-      assign(context_, slot, copy_of(context_, parameter.reshape(dynamic_extents<1>{entry.size})));
-      if constexpr (std::is_same_v<T, float>) {
-        parameter.train_in({slot.data(), Extents<E...>{}, values_.owner()});
-      } else {
-        static_assert(std::is_same_v<T, bf16>);
-        parameter.train_in({copies_.data() + rounded_[next_rounded++].copy, Extents<E...>{}, copies_.owner()});
-      }
-    };
-    for_each_parameter(network, bind);
-    publish();
+    auto const all = parameters_of(network);
+    std::vector<ParameterReference const*> trained;
+    for (auto const& parameter : all) {
+      std::optional<ParameterRule> const how = rule(parameter.name(), parameter.role());
+      if (!how || is_statistic(parameter.role())) continue;
+      require<CheckpointError>(!parameter.empty(), "[TrainedParameters] ", parameter.name(),
+                               " has no values to start from");
+      list_.push_back(
+          {parameter.name(), {parameter.shape().begin(), parameter.shape().end()}, 0, parameter.size(), *how});
+      trained.push_back(&parameter);
+    }
+    bind(trained);
   }
 
   Context<Exec> const& context() const { return context_; }
@@ -184,6 +153,47 @@ class TrainedParameters {
   }
 
  private:
+  /// Moves the values of these, which list_ describes, into flat arrays.
+  void bind(std::vector<ParameterReference const*> const& trained) {
+    std::size_t total = 0, rounded = 0;
+    std::vector<ParameterPiece> pieces, rounded_pieces;
+    std::vector<std::size_t> less;
+    for (std::size_t i = 0; i < trained.size(); ++i) {
+      auto& entry = list_[i];
+      entry.offset = total;
+      detail::append_pieces(pieces, total, entry.size, i);
+      if (trained[i]->dtype() != DType::f32) {
+        detail::append_pieces(rounded_pieces, total, entry.size, less.size());
+        less.push_back(total - rounded);
+        rounded_.push_back({total, rounded, entry.size});
+        rounded += aligned<bf16>(entry.size);
+      }
+      total += aligned<float>(entry.size);
+    }
+    values_ = Flat(dynamic_extents<1>{total});
+    gradients_ = Flat(dynamic_extents<1>{total});
+    copies_ = decltype(copies_)(dynamic_extents<1>{rounded});
+    pieces_ = table(pieces);
+    rounded_pieces_ = table(rounded_pieces);
+    less_ = table(less);
+    fill(context_, values_, 0.0f);
+    fill(context_, gradients_, 0.0f);
+
+    std::size_t next_rounded = 0;
+    for (std::size_t i = 0; i < trained.size(); ++i) {
+      auto const& parameter = *trained[i];
+      Flat const slot = values_.slice(list_[i].offset, list_[i].size);
+      if (parameter.dtype() == DType::f32) {
+        assign(context_, slot, copy_of(context_, parameter.template flat<float, Memory>()));
+        parameter.train_in(slot);
+      } else {
+        assign(context_, slot, copy_of(context_, parameter.template flat<bf16, Memory>()));
+        parameter.train_in(copies_.slice(rounded_[next_rounded++].copy, list_[i].size));
+      }
+    }
+    publish();
+  }
+
   /// A parameter stored as bf16: where its master weights are, and where its copy.
   struct RoundedCopy {
     std::size_t offset, copy, size;

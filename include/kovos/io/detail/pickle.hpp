@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/dtype.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
@@ -307,7 +308,7 @@ class Unpickler {
 
   // What values mean -------------------------------------------------------------------------------------------------
 
-  std::string describe(Index index) const {
+  KOVOS_COLD std::string describe(Index index) const {
     auto const& node = result_.nodes[index];
     switch (node.kind) {
       case Kind::none:
@@ -348,7 +349,7 @@ class Unpickler {
     if (!is_size(index)) complain("has ", describe(index), " as the ", what, " of a tensor, expected a number >= 0");
     return static_cast<std::size_t>(result_.nodes[index].integer);
   }
-  std::vector<std::size_t> as_sizes(Index index, std::string_view what) const {
+  KOVOS_COLD std::vector<std::size_t> as_sizes(Index index, std::string_view what) const {
     auto const& node = result_.nodes[index];
     if (node.kind != Kind::tuple && node.kind != Kind::list) {
       complain("has ", describe(index), " as the ", what, " of a tensor, expected a tuple");
@@ -361,7 +362,7 @@ class Unpickler {
     return sizes;
   }
 
-  Index global(std::string_view module, std::string_view name) {
+  KOVOS_COLD Index global(std::string_view module, std::string_view name) {
     if (is_dangerous_global(module, name)) {
       complain("names ", in_quotes(std::string(module) + "." + std::string(name)),
                ", which could run code when loaded by Python: the file is not just weights, do not use it");
@@ -414,7 +415,7 @@ class Unpickler {
     return make(std::move(node));
   }
 
-  Index reduce(Index callable, Index arguments) {
+  KOVOS_COLD Index reduce(Index callable, Index arguments) {
     auto const& function = at(callable);
     if (at(arguments).kind != Kind::tuple) complain("calls ", describe(callable), " without a tuple of arguments");
     auto const& args = at(arguments).items;
@@ -477,7 +478,7 @@ class Unpickler {
   }
 
   /// A tensor that is no strided view of a storage, or of no type we know: opaque, with the arguments it was made from.
-  Index make_other_tensor(Index function, Index arguments) {
+  KOVOS_COLD Index make_other_tensor(Index function, Index arguments) {
     charge(at(arguments).items.size());
     Index const made = make_opaque(at(function).module, at(function).text, true);
     at(made).global = PickleGlobal::rebuild_other;
@@ -508,7 +509,7 @@ class Unpickler {
   }
 
   /// Python 2 wrote OrderedDict([[key, value], ...]); today the arguments are empty.
-  std::vector<Index> pairs_of(std::string_view name, std::vector<Index> const& args) {
+  KOVOS_COLD std::vector<Index> pairs_of(std::string_view name, std::vector<Index> const& args) {
     std::vector<Index> items;
     if (name != "OrderedDict" || args.empty() || at(args[0]).kind != Kind::list) return items;
     for (auto pair : at(args[0]).items) {
@@ -531,7 +532,7 @@ class Unpickler {
   }
 
   /// (storage, offset, size, stride, ...): checks that every element lies in the storage.
-  Index rebuild(std::vector<Index> const& args, std::optional<Index> dtype, bool negated) {
+  KOVOS_COLD Index rebuild(std::vector<Index> const& args, std::optional<Index> dtype, bool negated) {
     if (at(args[0]).kind != Kind::storage) complain("has a tensor made of ", describe(args[0]), ", expected a storage");
     PickledTensor tensor;
     tensor.negated = negated;
@@ -569,7 +570,7 @@ class Unpickler {
   }
 
   /// ('storage', type, key, location, numel[, view]); in whole-model files also ('module', class, file, source).
-  Index persistent(Index id) {
+  KOVOS_COLD Index persistent(Index id) {
     auto const& node = at(id);
     if (node.kind != Kind::tuple || node.items.empty() || at(node.items[0]).kind != Kind::text) {
       complain("has a persistent id that is ", describe(id), ", expected a tuple of PyTorch");
@@ -604,7 +605,7 @@ class Unpickler {
     return make(Kind::storage, static_cast<std::int64_t>(result_.storages.size() - 1));
   }
 
-  Index new_object(Index type, Index arguments) {
+  KOVOS_COLD Index new_object(Index type, Index arguments) {
     auto const& node = at(type);
     if (at(arguments).kind != Kind::tuple) complain("creates ", describe(type), " without a tuple of arguments");
     if (node.kind == Kind::opaque) return make_opaque(node.module, node.text);
@@ -614,7 +615,7 @@ class Unpickler {
     return make_opaque(node.module, node.text, holds_tensor(at(arguments).items));
   }
 
-  void build(Index object, Index state) {
+  KOVOS_COLD void build(Index object, Index state) {
     auto& node = at(object);
     switch (node.kind) {
       case Kind::script_object:

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/quote.hpp"
 
@@ -56,7 +57,7 @@ class ZipDirectory {
 
   /// A copy of a record that may be deflated; at most `longest` bytes, checked before any memory is taken. Only
   /// deflated records have their checksum verified: PyTorch can write archives without checksums.
-  std::vector<std::byte> unpacked(ZipEntry const& entry, std::uint64_t longest) const {
+  KOVOS_COLD std::vector<std::byte> unpacked(ZipEntry const& entry, std::uint64_t longest) const {
     require<CheckpointError>(entry.size <= longest, where_, ": the record ", in_quotes(entry.name), " unpacks to ",
                              entry.size, " bytes, expected at most ", longest);
     require<CheckpointError>(entry.method == 0 || entry.method == 8, where_, ": the record ", in_quotes(entry.name),
@@ -118,7 +119,7 @@ class ZipDirectory {
     std::uint64_t offset, size, entries, end;
   };
 
-  Extent find_directory() const {
+  KOVOS_COLD Extent find_directory() const {
     constexpr std::uint64_t record = 22, longest_comment = 65535;
     if (content_.size() < record) complain("it has only ", content_.size(), " bytes: is it an unfinished download?");
     std::uint64_t const last = content_.size() - record;
@@ -169,7 +170,7 @@ class ZipDirectory {
     return found;
   }
 
-  void read_directory() {
+  KOVOS_COLD void read_directory() {
     auto const directory = find_directory();
     std::uint64_t const end = directory.offset + directory.size;
     std::uint64_t at = directory.offset;
@@ -206,7 +207,8 @@ class ZipDirectory {
   }
 
   /// Sizes and offset that do not fit 32 bits stand in the extra field 0x0001, only those, in this order.
-  void read_large_sizes(ZipEntry& entry, std::uint64_t& disk, std::uint64_t extra, std::uint64_t extra_size) const {
+  KOVOS_COLD void read_large_sizes(ZipEntry& entry, std::uint64_t& disk, std::uint64_t extra,
+                                   std::uint64_t extra_size) const {
     bool const wanted =
         entry.size == 0xffffffff || entry.compressed == 0xffffffff || entry.begin == 0xffffffff || disk == 0xffff;
     std::uint64_t const extra_end = extra + extra_size;
@@ -236,7 +238,7 @@ class ZipDirectory {
 
   /// Finds the payload and checks that the local header tells the same story as the directory. Sizes are zero there
   /// when a data descriptor follows, which is how PyTorch writes.
-  void read_local_header(ZipEntry& entry, std::uint64_t directory) const {
+  KOVOS_COLD void read_local_header(ZipEntry& entry, std::uint64_t directory) const {
     auto const name = in_quotes(entry.name);
     if (entry.begin > directory || directory - entry.begin < 30 || number<std::uint32_t>(entry.begin) != 0x04034b50) {
       complain("the record ", name, " has no header where the directory says");
@@ -259,7 +261,7 @@ class ZipDirectory {
     }
   }
 
-  void check_overlaps() const {
+  KOVOS_COLD void check_overlaps() const {
     std::vector<ZipEntry const*> ordered;
     for (auto const& entry : entries_) ordered.push_back(&entry);
     std::sort(ordered.begin(), ordered.end(), [](auto* a, auto* b) { return a->begin < b->begin; });

@@ -12,6 +12,7 @@
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/engine/host/all.hpp"
+#include "kovos/kernels/engine/linked.hpp"
 #include "kovos/kernels/engine/portable/all.hpp"
 #include "kovos/kernels/engine/solve.hpp"
 #ifdef KOVOS_ENABLE_EIGEN
