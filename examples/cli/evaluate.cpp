@@ -18,6 +18,7 @@
 #include "command.hpp"
 #include "image_options.hpp"
 #include "kovos/core/hash.hpp"
+#include "kovos/data/label_encoding.hpp"
 #include "kovos/data/read_ahead.hpp"
 #include "kovos/data/scenes.hpp"
 #include "kovos/distribution/partial_results.hpp"
@@ -210,8 +211,9 @@ int report(Arguments const& a, JoinedResults const& joined) {
     of_interest = segmentation_metrics(matrix, benchmark->of_interest, conventions);
     json["classes_of_interest"] = scores(*of_interest);
   }
+  bool const is_mess = benchmark != nullptr && benchmark->name.starts_with("mess_");
   // MESS reports both where there are two classes, the first of which is the background.
-  bool const is_binary_mess = benchmark != nullptr && benchmark->name.starts_with("mess_") && matrix.classes() == 2;
+  bool const is_binary_mess = is_mess && matrix.classes() == 2;
   if (is_binary_mess) {
     json["sensitivity"] = number(all.accuracy[1]);
     json["specificity"] = number(all.accuracy[0]);
@@ -250,9 +252,9 @@ int report(Arguments const& a, JoinedResults const& joined) {
   std::printf("mIoU over the classes of the ground truth %.2f, with 0 for others that were predicted %.2f\n",
               100 * both[0], 100 * both[1]);
   if (conventions.outside_predictions == OutsidePredictions::count_as_wrong)
-    std::printf(
-        "'all' is counted as MESS does: predictions outside the list are wrong, a class that is only predicted %s\n",
-        conventions.absent_classes == AbsentClasses::left_out ? "does not count" : "has an IoU of 0");
+    std::printf("'all'%s: predictions outside the list are wrong, a class that is only predicted %s\n",
+                is_mess && conventions == mess_conventions ? " is counted as MESS does" : "",
+                conventions.absent_classes == AbsentClasses::left_out ? "does not count" : "has an IoU of 0");
   if (of_interest) print_scores("interest", *of_interest);
   if (is_binary_mess) std::printf("sensitivity %.1f  specificity %.1f\n", 100 * all.accuracy[1], 100 * all.accuracy[0]);
   if (split) {
@@ -332,9 +334,8 @@ LabelMap prediction(fs::path const& path, std::size_t classes) {
   auto const bad = std::find_if(map.labels.begin(), map.labels.end(), is_bad);
   if (bad == map.labels.end()) return map;
   auto const k = static_cast<std::size_t>(bad - map.labels.begin());
-  fail<DataError>("the prediction ", kovos::detail::shown(path), " has the value ", *bad, " at row ", k / map.width,
-                  ", column ", k % map.width, ", expected 0 to ", classes - 1,
-                  " or 255 for none (65535 in 16 bits): the list has ", classes, " classes");
+  kovos::detail::fail_at_pixel("the prediction " + kovos::detail::shown(path), *bad, k, map.width, "expected 0 to ",
+                               classes - 1, " or 255 for none (65535 in 16 bits): the list has ", classes, " classes");
 }
 
 /// Where partial results go: --partial, or beside --output, or nowhere.

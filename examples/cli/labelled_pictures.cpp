@@ -128,8 +128,7 @@ LabelledPictures find_pictures(LabelledPicturesOptions const& options) {
     data = datasets;
   }
   // As the evaluator of that package counts.
-  if (options.benchmark.starts_with("mess_"))
-    pictures.conventions = {AbsentClasses::zero_if_predicted, OutsidePredictions::count_as_wrong};
+  if (options.benchmark.starts_with("mess_")) pictures.conventions = mess_conventions;
   if (take_benchmark(options, data, pictures)) return pictures;
   SegmentationFolderOptions folder_options;
   folder_options.layout = layout_of(options.layout);

@@ -104,6 +104,18 @@ TEST_CASE("memory that is not there is a sentence, and what there is can be used
   CHECK(workspace->peak_bytes() == peak);
 }
 
+TEST_CASE("a build for a GPU says in one sentence that there is none") {
+  auto const sentence = [](char const* why) {
+    return std::string("this build computes on an NVIDIA GPU, and none can be used here (") + why +
+           "); use a build whose Kokkos has no CUDA";
+  };
+  CHECK(message_of<DeviceError>([] { detail::require_gpu(0, nullptr); }) == sentence("there is none"));
+  // What cudaGetErrorString says where a driver is missing or too old; the number means nothing then.
+  auto const* const trouble = "CUDA driver version is insufficient for CUDA runtime version";
+  CHECK(message_of<DeviceError>([&] { detail::require_gpu(2, trouble); }) == sentence(trouble));
+  CHECK_NOTHROW(detail::require_gpu(1, nullptr));
+}
+
 TEST_CASE("tensors keep their workspace alive") {
   DynamicTensor<int, 1> x;
   std::weak_ptr<HostWorkspace> watch;

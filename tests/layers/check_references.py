@@ -72,7 +72,7 @@ class Tree:
             if path.suffix in CPP:
                 code, comments = split(path.read_text("utf-8"))
                 self.names.update(WORD.findall(code) + OPTION.findall(code))
-                self.mentions += [(name, line, text) for line, text in comments]
+                self.mentions += [(name, line, text) for line, text in comments if not text.startswith("///     ")]  # an example
             elif path.name == "foreign_names.txt":
                 self.foreign = set(HASH.sub("", path.read_text("utf-8")).split())
             elif path.name.startswith("error_sentences") and path.suffix == ".txt":

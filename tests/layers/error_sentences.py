@@ -27,7 +27,7 @@ OTHERS = {"add_option", "add_flag", "add_subcommand", "add_command", "descriptio
 TOKEN = re.compile(r'R"(?P<d>\w*)\((?P<raw>.*?)\)(?P=d)"|"(?P<text>(?:\\.|[^"\\\n])*)"|\'(?:\\.|[^\'\\\n])+\''
                    r"|(?P<word>\w+)|(?P<sign>[^\s\w])", re.S)
 WORD = re.compile(r"[^\W\d_]{2,}")
-LABEL = re.compile(r"kovos::[\w ]+")  # of a loop, for profilers
+LABEL = re.compile(r"(?:\{\}|kovos::[\w ]+)+")  # of a loop, for profilers
 ESCAPE = re.compile(r"\\n|\\t")
 
 

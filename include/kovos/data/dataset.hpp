@@ -304,9 +304,9 @@ class SegmentationFolder {
     if (pair_.encoding == LabelEncoding::class_index && *found == class_count_)
       advice = "; if 0 is none and the classes count from 1, choose the layout " + std::string(layout_from_one()) +
                " (--layout " + std::string(layout_from_one()) + ")";
-    fail<DataError>(detail::shown(label_path(i)), " has the value ", *found, " at row ", k / values.width, ", column ",
-                    k % values.width, ", expected 0 to ", class_count_ - (from_one ? 0 : 1),
-                    " or 255 for none: the list has ", class_count_, " classes", advice);
+    detail::fail_at_pixel(detail::shown(label_path(i)), *found, k, values.width, "expected 0 to ",
+                          class_count_ - (from_one ? 0 : 1), " or 255 for none: the list has ", class_count_,
+                          " classes", advice);
   }
 
   void note(std::size_t i, std::string reason) {

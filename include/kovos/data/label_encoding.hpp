@@ -5,7 +5,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
+#include "kovos/core/error.hpp"
 #include "kovos/core/label_map.hpp"
 
 namespace kovos {
@@ -18,6 +20,15 @@ enum class LabelEncoding : std::uint8_t {
 };
 
 namespace detail {
+
+/// Throws DataError "`file` has the value `value` at row, column, " and what was expected: of the pixel with this index
+/// in a map of this width.
+template <class Value, class... Parts>
+[[noreturn]] void fail_at_pixel(std::string_view file, Value value, std::size_t pixel, std::size_t width,
+                                Parts const&... expected) {
+  fail<DataError>(file, " has the value ", value, " at row ", pixel / width, ", column ", pixel % width, ", ",
+                  expected...);
+}
 
 inline constexpr std::size_t ade20k_classes = 150, coco_stuff_classes = 171;
 

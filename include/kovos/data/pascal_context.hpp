@@ -13,6 +13,7 @@
 #include "kovos/core/error.hpp"
 #include "kovos/core/label_map.hpp"
 #include "kovos/core/quote.hpp"
+#include "kovos/data/label_encoding.hpp"
 #include "kovos/io/coco_rle.hpp"
 #include "kovos/io/mat_file.hpp"
 #include "kovos/io/pascal_detail.hpp"
@@ -76,8 +77,7 @@ inline LabelMap pascal_context_459_labels(MatMatrix const& matrix, std::string_v
   for (std::size_t i = 0; i < labels.labels.size(); ++i) {
     double const value = matrix.values[i];
     bool const good = value >= 0 && value <= classes && value == std::floor(value);
-    require<DataError>(good, name, " has the value ", value, " at row ", i / matrix.columns, ", column ",
-                       i % matrix.columns, ", expected 1 to ", classes, ", or 0 for none");
+    if (!good) detail::fail_at_pixel(name, value, i, matrix.columns, "expected 1 to ", classes, ", or 0 for none");
     labels.labels[i] = value == 0 ? LabelMap::unknown : static_cast<std::uint16_t>(value - 1);
   }
   return labels;

@@ -250,10 +250,10 @@ class PreparedBenchmark {
     for (std::size_t k = 0; k < sample.labels.labels.size(); ++k) {
       auto& label = sample.labels.labels[k];
       auto const found = detail::prepared_class(label, *form_);
-      require<DataError>(found.has_value(), detail::shown(picture.labels), " has the value ", label, " at row ",
-                         k / sample.labels.width, ", column ", k % sample.labels.width,
-                         ", which means nothing in the benchmark ", form_->benchmark, " of ", form_->classes,
-                         " classes: prepare the labels again");
+      if (!found)
+        detail::fail_at_pixel(detail::shown(picture.labels), label, k, sample.labels.width,
+                              "which means nothing in the benchmark ", form_->benchmark, " of ", form_->classes,
+                              " classes: prepare the labels again");
       label = *found;
     }
     return sample;

@@ -31,6 +31,7 @@ enum class OutsidePredictions : std::uint8_t {
 struct MetricConventions {
   AbsentClasses absent_classes = AbsentClasses::left_out;
   OutsidePredictions outside_predictions = OutsidePredictions::left_out;
+  bool operator==(MetricConventions const&) const = default;
 };
 
 /// SemSegEvaluator of detectron2 since July 2022, which is what CAT-Seg is scored with.
