@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -15,8 +14,8 @@
 #include "kovos/core/config.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/image.hpp"
+#include "kovos/drawing/canvas.hpp"
 #include "kovos/drawing/font.hpp"
-#include "kovos/drawing/overlay.hpp"
 #include "kovos/drawing/palette.hpp"
 
 namespace kovos {
