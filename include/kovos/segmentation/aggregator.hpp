@@ -312,7 +312,7 @@ class Aggregator {
                         [this](auto const& c, auto const& maps, std::size_t, auto const&) { return conv1(c, maps); });
     }();  // [N * K, S, S, C]
     observe("agg.corr_embed", x);
-    x = aggregate(context, image.dense, x, words, options, observe);
+    x = aggregate(context, image.dense, std::move(x), words, options, observe);
 
     Stage stage(context, "decoder", options.times);
     auto const guidance = project_decoder_guidance(context, image, observe);
