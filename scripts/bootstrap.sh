@@ -63,7 +63,7 @@ cuda_kokkos() {
   if [ -z "$source" ]; then
     say "Kokkos: downloading the upstream release $release"
     mkdir -p "$to"
-    cmake "-DTO=$to" -P "$root/cmake/KovosKokkosRelease.cmake" || die "the upstream release of Kokkos cannot be reached: unpack it on this machine and name the folder in KOVOS_KOKKOS_SOURCE"
+    cmake "-DTO=$to" -P "$root/cmake/KovosKokkosRelease.cmake" || die "the upstream release of Kokkos cannot be had (see above): unpack it on this machine and name the folder in KOVOS_KOKKOS_SOURCE"
     source=$to/kokkos-$release
   fi
   [ -x "$source/bin/nvcc_wrapper" ] || die "there are no sources of Kokkos in $source"
