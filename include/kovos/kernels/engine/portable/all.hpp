@@ -10,6 +10,7 @@
 #include "kovos/kernels/engine/portable/grouped_reduction.hpp"
 #include "kovos/kernels/engine/portable/leading_axis_attention.hpp"
 #include "kovos/kernels/engine/portable/linear_attention.hpp"
+#include "kovos/kernels/engine/portable/losses.hpp"
 #include "kovos/kernels/engine/portable/norm_attention.hpp"
 #include "kovos/kernels/engine/portable/normalization.hpp"
 #include "kovos/kernels/engine/portable/pooling.hpp"
