@@ -13,8 +13,7 @@ from check_device_lambdas import DEDUCED, parts_of
 
 # Doors that still hold what belongs to engines.
 NOT_YET = frozenset(
-    "attention cosine_similarity crop elementwise embedding grouped_reduction linear_attention mask_overlap norm_attention "
-    "pre_norm reduction resample resample_part resize_u8 slices softmax tokens transpose window window_block".split()
+    "crop elementwise embedding mask_overlap reduction resample resample_part resize_u8 slices tokens transpose".split()
 )
 
 NO_CODE = re.compile(
