@@ -10,7 +10,7 @@
 #include <string>
 
 #include "kovos/core/execution.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/engine/engines.hpp"
 #include "kovos/version.hpp"
 
 namespace kovos::bench {

@@ -9,7 +9,7 @@
 
 #include "command.hpp"
 #include "kovos/core/execution.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/engine/engines.hpp"
 #include "kovos/version.hpp"
 
 namespace kovos::cli {

@@ -14,8 +14,8 @@
 
 #include "command.hpp"
 #include "kovos/core/image.hpp"
+#include "kovos/kernels/engine/engines.hpp"
 #include "kovos/kernels/engine/peaks.hpp"
-#include "kovos/kernels/engine/select.hpp"
 #include "kovos/segmentation/work.hpp"
 #include "model.hpp"
 

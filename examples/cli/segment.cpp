@@ -29,7 +29,7 @@
 #include "kovos/io/npy.hpp"
 #include "kovos/io/result.hpp"
 #include "kovos/io/trace_file.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/engine/engines.hpp"
 #include "kovos/segmentation/default_model.hpp"
 #include "kovos/text/word_list.hpp"
 #include "kovos/version.hpp"

@@ -12,8 +12,9 @@
 
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/embedding.hpp"
-#include "kovos/kernels/reduction.hpp"
-#include "kovos/kernels/tokens.hpp"
+#include "kovos/kernels/gather.hpp"
+#include "kovos/kernels/label_choice.hpp"
+#include "kovos/kernels/selection.hpp"
 #include "kovos/kernels/transpose.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"

@@ -15,6 +15,7 @@
 #include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/transpose.hpp"
 #include "kovos/kernels/window.hpp"
+#include "kovos/kernels/window_blending.hpp"
 #include "support/reference.hpp"
 #include "support/spaces.hpp"
 

@@ -37,7 +37,7 @@ LIBRARIES = {
     "dnnl.hpp": {"kernels/engine/onednn/gemm.hpp"},
     "xtensor/": {"interop/xtensor.hpp"},
     "immintrin.h": {"kernels/engine/host/instruction_sets.hpp", "kernels/engine/host/amx_available.hpp"},
-    "emmintrin.h": {"kernels/resize_u8.hpp"},
+    "emmintrin.h": {"kernels/engine/host/resize_u8.hpp"},
     "cpuid.h": {"kernels/engine/host/amx_available.hpp"},
     "nlohmann/": {"io", "text", "training", "clip/settings_beside.hpp", "distribution/partial_results.hpp"},
     "zip.h": {"io/detail/zip_directory.hpp", "io/detail/zip_writer.hpp"},

@@ -12,7 +12,7 @@
 
 #include "kovos/core/error.hpp"
 #include "kovos/kernels/pooling.hpp"
-#include "kovos/kernels/reduction.hpp"
+#include "kovos/kernels/selection.hpp"
 #include "segmentation/small_head.hpp"
 #include "support/tools_probe.hpp"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -10,69 +9,13 @@
 #include "kovos/autodiff/elementwise.hpp"
 #include "kovos/autodiff/tape.hpp"
 #include "kovos/kernels/embedding.hpp"
-#include "kovos/kernels/reduction.hpp"
-#include "kovos/kernels/tokens.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/gather.hpp"
+#include "kovos/kernels/problem/gather.hpp"
+#include "kovos/kernels/selection.hpp"
 #include "kovos/kernels/transpose.hpp"
 
 namespace kovos {
-
-namespace detail {
-
-/// The gradient of map_to_tokens; any of the targets may be nullptr. dy: [n, 1 + pixels, depth].
-template <class Exec>
-void map_to_tokens_gradient(Context<Exec> const& context, float const* dy, std::size_t n, std::size_t pixels,
-                            std::size_t depth, float* dmap, float* dfirst, float* dpositions) {
-  std::size_t const length = 1 + pixels;
-  if (dmap)
-    for_each_index(
-        context, "kovos::map_to_tokens map", n * pixels * depth,
-        KOKKOS_LAMBDA(std::size_t i) { dmap[i] += dy[i + (i / (pixels * depth) + 1) * depth]; });
-  if (dfirst) add_column_sums(context, dy, n, depth, length * depth, dfirst);
-  if (dpositions)
-    for_each_index(
-        context, "kovos::map_to_tokens positions", pixels * depth, KOKKOS_LAMBDA(std::size_t i) {
-          float sum = 0;
-          for (std::size_t s = 0; s < n; ++s) sum += dy[(s * length + 1) * depth + i];
-          dpositions[i] += sum;
-        });
-}
-
-/// dx[n, 1 + p, :] += dy[n, p, :]. dy: [n, pixels, depth].
-template <class Exec>
-void tokens_to_map_gradient(Context<Exec> const& context, float const* dy, std::size_t size, std::size_t sample_size,
-                            std::size_t depth, float* dx) {
-  for_each_index(
-      context, "kovos::tokens_to_map_gradient", size,
-      KOKKOS_LAMBDA(std::size_t i) { dx[i + (i / sample_size + 1) * depth] += dy[i]; });
-}
-
-/// dx[(i * length + index[i]) * depth + j] += dy[i * depth + j].
-template <class Exec>
-void select_tokens_gradient(Context<Exec> const& context, float const* dy, std::int32_t const* index, std::size_t n,
-                            std::size_t length, std::size_t depth, float* dx) {
-  for_each_index(
-      context, "kovos::select_tokens_gradient", n * depth, KOKKOS_LAMBDA(std::size_t i) {
-        std::size_t const row = i / depth;
-        dx[(row * length + static_cast<std::size_t>(index[row])) * depth + i % depth] += dy[i];
-      });
-}
-
-/// dx[index[k], j] += dy[k, j]; an index may occur more than once, so each column is summed in order.
-template <class Exec>
-void scatter_rows(Context<Exec> const& context, float const* dy, std::int32_t const* index, std::size_t count,
-                  std::size_t row_size, float* dx) {
-  std::size_t const run = 16;  // a cache line
-  for_each_index(
-      context, "kovos::scatter_rows", (row_size + run - 1) / run, KOKKOS_LAMBDA(std::size_t block) {
-        std::size_t const last = (block + 1) * run < row_size ? (block + 1) * run : row_size;
-        for (std::size_t k = 0; k < count; ++k)
-          if (index[k] >= 0)
-            for (std::size_t j = block * run; j < last; ++j)
-              dx[static_cast<std::size_t>(index[k]) * row_size + j] += dy[k * row_size + j];
-      });
-}
-
-}  // namespace detail
 
 /// map_to_tokens with gradients.
 template <class Exec, Recompute Policy, class First, class Positions>
@@ -83,8 +26,14 @@ auto map_to_tokens(Tape<Exec, Policy> const& tape, DynamicTensor<float, 4, typen
              dpositions = tape.gradient_of(positions.data());
   tape.record(y.data(), {dmap, dfirst, dpositions}, {}, [=, e = map.extents()](auto const& t, float* dy) {
     auto const& context = t.context();
-    detail::map_to_tokens_gradient(context, dy, e[0], e[1] * e[2], e[3], detail::wanted(dmap, context),
-                                   detail::wanted(dfirst, context), detail::wanted(dpositions, context));
+    std::size_t const n = e[0], pixels = e[1] * e[2], depth = e[3], length = 1 + pixels;
+    if (dmap)
+      detail::solve(context, problem::CopyRuns{dy + depth, length * depth, dmap.accumulate(context), pixels * depth, n,
+                                               pixels, depth, true});
+    if (dfirst) detail::add_column_sums(context, dy, n, depth, length * depth, dfirst.accumulate(context));
+    if (dpositions)
+      detail::solve(context,
+                    problem::MapToTokensPositionGradient{dy, dpositions.accumulate(context), n, pixels, depth});
   });
   return y;
 }
@@ -96,7 +45,9 @@ auto tokens_to_map(Tape<Exec, Policy> const& tape, DynamicTensor<float, 3, typen
   auto const y = tape.adopt(tokens_to_map(tape.context(), x, height, width));
   auto const dx = tape.gradient_of(x.data());
   tape.record(y.data(), {dx}, {}, [dx, e = y.extents()](auto const& t, float* dy) {
-    detail::tokens_to_map_gradient(t.context(), dy, e.size(), e[1] * e[2] * e[3], e[3], dx.accumulate(t.context()));
+    std::size_t const pixels = e[1] * e[2], depth = e[3];
+    detail::solve(t.context(), problem::CopyRuns{dy, pixels * depth, dx.accumulate(t.context()) + depth,
+                                                 (1 + pixels) * depth, e[0], pixels, depth, true});
   });
   return y;
 }
@@ -108,7 +59,7 @@ auto select_tokens(Tape<Exec, Policy> const& tape, DynamicTensor<float, 3, typen
   auto const y = tape.adopt(select_tokens(tape.context(), x, index));
   auto const dx = tape.gradient_of(x.data());
   tape.record(y.data(), {dx}, {}, [dx, index, e = x.extents()](auto const& t, float* dy) {
-    detail::select_tokens_gradient(t.context(), dy, index.data(), e[0], e[1], e[2], dx.accumulate(t.context()));
+    detail::solve(t.context(), problem::ScatterRows{dy, index.data(), dx.accumulate(t.context()), e[0], e[2], e[1]});
   });
   return y;
 }
@@ -121,7 +72,8 @@ auto gather_rows(Tape<Exec, Policy> const& tape, Tensor<float, Shape, typename E
   auto const dx = tape.gradient_of(x.data());
   std::size_t const row_size = index.extent(0) == 0 ? 1 : y.size() / index.extent(0);
   tape.record(y.data(), {dx}, {}, [dx, index, row_size](auto const& t, float* dy) {
-    detail::scatter_rows(t.context(), dy, index.data(), index.extent(0), row_size, dx.accumulate(t.context()));
+    detail::solve(t.context(),
+                  problem::ScatterRows{dy, index.data(), dx.accumulate(t.context()), index.extent(0), row_size});
   });
   return y;
 }
@@ -134,7 +86,8 @@ auto embed(Tape<Exec, Policy> const& tape, DynamicTensor<std::int32_t, 2, typena
   auto const dtable = tape.gradient_of(table.data()), dpositions = tape.gradient_of(positions.data());
   tape.record(y.data(), {dtable, dpositions}, {}, [=, e = y.extents()](auto const& t, float* dy) {
     auto const& context = t.context();
-    if (dtable) detail::scatter_rows(context, dy, ids.data(), ids.size(), e[2], dtable.accumulate(context));
+    if (dtable)
+      detail::solve(context, problem::ScatterRows{dy, ids.data(), dtable.accumulate(context), ids.size(), e[2]});
     if (dpositions) detail::add_repeats(context, dy, e.size(), e[1] * e[2], dpositions.accumulate(context));
   });
   return y;

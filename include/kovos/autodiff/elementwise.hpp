@@ -7,6 +7,8 @@
 #include "kovos/autodiff/accumulate.hpp"
 #include "kovos/autodiff/tape.hpp"
 #include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/elementwise.hpp"
 
 namespace kovos {
 
@@ -17,15 +19,6 @@ template <class Exec>
 void add_repeats(Context<Exec> const& context, float const* x, std::size_t size, std::size_t period, float* g) {
   if (size == period) add_to(context, x, size, g);
   else add_column_sums(context, x, size / period, period, period, g);
-}
-
-/// dx[a, j, c] += dy[a, c] / b for j < b.
-template <class Exec>
-void mean_over_axis1_gradient(Context<Exec> const& context, float const* dy, std::size_t b, std::size_t c,
-                              std::size_t size, float* dx) {
-  for_each_index(
-      context, "kovos::mean_over_axis1_gradient", size,
-      KOKKOS_LAMBDA(std::size_t i) { dx[i] += dy[i / c / b * c + i % c] / static_cast<float>(b); });
 }
 
 }  // namespace detail
@@ -71,8 +64,8 @@ auto mean_over_axis1(Tape<Exec, Policy> const& tape, DynamicTensor<float, 3, typ
   auto const y = tape.adopt(mean_over_axis1(tape.context(), x));
   auto const dx = tape.gradient_of(x.data());
   tape.record(y.data(), {dx}, {}, [dx, extents = x.extents()](auto const& t, float* dy) {
-    detail::mean_over_axis1_gradient(t.context(), dy, extents[1], extents[2], extents.size(),
-                                     dx.accumulate(t.context()));
+    detail::solve(t.context(),
+                  problem::MeanOverAxis1Gradient{dy, dx.accumulate(t.context()), extents[0], extents[1], extents[2]});
   });
   return y;
 }

@@ -1,33 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "kovos/autodiff/tape.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/interpolation.hpp"
 #include "kovos/kernels/pooling.hpp"
+#include "kovos/kernels/problem/pooling.hpp"
+#include "kovos/kernels/problem/resample.hpp"
 #include "kovos/kernels/resample.hpp"
 
 namespace kovos {
 
 namespace detail {
-
-/// dx[block] += dy / k^2; what was in no block receives nothing. x: [n, height, width, c].
-template <class Exec>
-void average_pool2d_gradient(Context<Exec> const& context, float const* dy, std::size_t n, std::size_t height,
-                             std::size_t width, std::size_t c, std::size_t k, float* dx) {
-  float const factor = 1.0f / static_cast<float>(k * k);
-  std::size_t const rows = height / k, columns = width / k;
-  for_each_index(
-      context, "kovos::average_pool2d_gradient", n * height * width, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const row = index / width % height / k, column = index % width / k;
-        if (row >= rows || column >= columns) return;
-        float const* const from = dy + ((index / width / height * rows + row) * columns + column) * c;
-        for (std::size_t i = 0; i < c; ++i) dx[index * c + i] += factor * from[i];
-      });
-}
 
 /// Which results one source position of an axis contributes to, and with which weights: the transpose of an
 /// interpolation. Positions of source i: results[first[i]] .. results[first[i + 1]].
@@ -90,29 +81,12 @@ struct DeviceTaps {
     result = copy(taps.result, std::int32_t{});
     weight = copy(taps.weight, float{});
   }
-};
 
-/// One axis of a transposed interpolation: to[a, i, c] (+)= sum over taps of weight * from[a, result, c].
-/// from: [outer, out, inner], to: [outer, in, inner].
-template <class Exec>
-void transposed_axis(Context<Exec> const& context, DeviceTaps<Exec> const& taps, float const* from, std::size_t outer,
-                     std::size_t out, std::size_t in, std::size_t inner, bool add, float* to) {
-  auto const* const first = taps.first.data();
-  auto const* const result = taps.result.data();
-  auto const* const weight = taps.weight.data();
-  for_each_index(
-      context, "kovos::transposed_axis", outer * in, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const i = index % in, a = index / in;
-        float* const line = to + index * inner;
-        if (!add)
-          for (std::size_t j = 0; j < inner; ++j) line[j] = 0;
-        for (std::int32_t t = first[i]; t < first[i + 1]; ++t) {
-          float const w = weight[t];
-          float const* const source = from + (a * out + static_cast<std::size_t>(result[t])) * inner;
-          for (std::size_t j = 0; j < inner; ++j) line[j] += w * source[j];
-        }
-      });
-}
+  problem::TransposedAxis axis(float const* dy, float* dx, std::size_t outer, std::size_t out, std::size_t in,
+                               std::size_t inner, bool add) const {
+    return {first.data(), result.data(), weight.data(), dy, dx, outer, out, in, inner, add};
+  }
+};
 
 /// dx += the transposed interpolation of dy along both axes. x: [n, h, w, c], dy: [n, height, width, c].
 template <class Exec>
@@ -121,8 +95,8 @@ void resize_gradient(Context<Exec> const& context, TransposedTaps const& rows, T
                      std::size_t width, std::size_t c, float* dx) {
   DeviceTaps<Exec> const vertical(context, rows), horizontal(context, columns);
   auto const half = context.template tensor<float>(n, h, width * c);
-  transposed_axis(context, vertical, dy, n, height, h, width * c, false, half.data());
-  transposed_axis(context, horizontal, half.data(), n * h, width, w, c, true, dx);
+  solve(context, vertical.axis(dy, half.data(), n, height, h, width * c, false));
+  solve(context, horizontal.axis(half.data(), dx, n * h, width, w, c, true));
 }
 
 }  // namespace detail
@@ -135,7 +109,7 @@ auto average_pool2d(Tape<Exec, Policy> const& tape, DynamicTensor<float, 4, type
   auto const y = tape.adopt(average_pool2d(tape.context(), x, k));
   auto const dx = tape.gradient_of(x.data());
   tape.record(y.data(), {dx}, {}, [dx, k, e = x.extents()](auto const& t, float* dy) {
-    detail::average_pool2d_gradient(t.context(), dy, e[0], e[1], e[2], e[3], k, dx.accumulate(t.context()));
+    detail::solve(t.context(), problem::AveragePoolGradient{dy, dx.accumulate(t.context()), e[0], e[1], e[2], e[3], k});
   });
   return y;
 }

@@ -13,8 +13,8 @@
 #include "kovos/core/observer.hpp"
 #include "kovos/kernels/activation_kind.hpp"
 #include "kovos/kernels/embedding.hpp"
+#include "kovos/kernels/gather.hpp"
 #include "kovos/kernels/gemm.hpp"
-#include "kovos/kernels/tokens.hpp"
 #include "kovos/nn/layer_norm.hpp"
 #include "kovos/nn/transformer.hpp"
 

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <cstddef>
 #include <cstdint>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/embedding.hpp"
 
 namespace kovos {
 
@@ -23,17 +24,9 @@ DynamicTensor<float, 3, typename Exec::memory_space> embed(
   require<ShapeError>(length <= positions.extent(0), "[embed] a sequence of ", length,
                       " tokens exceeds the context of ", positions.extent(0));
   auto y = context.template tensor<float>(n, length, width);
-  auto const* const id = ids.data();
-  auto const* const rows = table.data();
-  auto const* const offset = positions.data();
-  auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::embed", n * length, KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t const row = static_cast<std::size_t>(id[index]);
-        for (std::size_t i = 0; i < width; ++i)
-          to[index * width + i] =
-              static_cast<float>(rows[row * width + i]) + static_cast<float>(offset[index % length * width + i]);
-      });
+  auto const offsets = detail::as_float(context, positions);
+  detail::solve(context, problem::Embed<typename Table::value_type>{ids.data(), table.data(), offsets.data(), y.data(),
+                                                                    n * length, length, width});
   return y;
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -10,8 +8,8 @@
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
-#include "kovos/kernels/activation.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/mask_overlap.hpp"
 
 namespace kovos {
 
@@ -26,26 +24,7 @@ DynamicTensor<std::int32_t, 1, typename Exec::memory_space> mask_owner(
   require<ShapeError>(count > 0, "[mask_owner] there are no masks");
   require_extent("mask_owner", "scores", scores.extent(0), count);
   auto owner = context.template tensor<std::int32_t>(positions);
-  auto const* const from = masks.data();
-  auto const* const factor = scores.data();
-  auto* const to = owner.data();
-  detail::for_each_index(
-      context, "kovos::mask_owner", positions, KOKKOS_LAMBDA(std::size_t p) {
-        std::size_t best = 0;
-        float inside = detail::activated(from[p], Activation::sigmoid);
-        float top = factor[0] * inside;
-        for (std::size_t n = 1; n < count; ++n) {
-          float const probability = detail::activated(from[n * positions + p], Activation::sigmoid);
-          float const value = factor[n] * probability;
-          if (value > top) {
-            top = value;
-            inside = probability;
-            best = n;
-          }
-        }
-        auto const number = static_cast<std::int32_t>(best);
-        to[p] = inside >= 0.5f ? number : -1 - number;
-      });
+  detail::solve(context, problem::MaskOwner{masks.data(), scores.data(), owner.data(), count, positions});
   return owner;
 }
 
@@ -61,40 +40,15 @@ template <class Exec>
 std::vector<MaskExtent> mask_extents(Context<Exec> const& context,
                                      DynamicTensor<float, 2, typename Exec::memory_space> const& masks) {
   std::size_t const count = masks.extent(0), positions = masks.extent(1);
-  // Sums of short runs, so that a device has enough to do and little is lost by adding floats.
-  std::size_t const run = 1024, runs = (positions + run - 1) / run;
-  auto const numbers = context.template tensor<std::int32_t>(count * runs, std::size_t{2});
-  auto const sums = context.template tensor<float>(count * runs);
-  auto const* const from = masks.data();
-  auto* const number = numbers.data();
-  auto* const sum = sums.data();
-  detail::for_each_index(
-      context, "kovos::mask_extents", count * runs, KOKKOS_LAMBDA(std::size_t i) {
-        std::size_t const first = i % runs * run, last = first + run < positions ? first + run : positions;
-        float const* const mask = from + i / runs * positions;
-        std::int32_t positive = 0, half = 0;
-        float total = 0;
-        for (std::size_t p = first; p < last; ++p) {
-          float const probability = detail::activated(mask[p], Activation::sigmoid);
-          if (mask[p] > 0) {
-            ++positive;
-            total += probability;
-          }
-          if (probability >= 0.5f) ++half;
-        }
-        number[2 * i] = positive;
-        number[2 * i + 1] = half;
-        sum[i] = total;
-      });
+  auto const numbers = context.template tensor<std::int32_t>(count, std::size_t{2});
+  auto const sums = context.template tensor<double>(count);
+  detail::solve(context, problem::MaskExtents{masks.data(), numbers.data(), sums.data(), count, positions});
   auto const host_numbers = to_host(context, numbers);
   auto const host_sums = to_host(context, sums);
   std::vector<MaskExtent> result(count);
-  for (std::size_t i = 0; i < count * runs; ++i) {
-    auto& extent = result[i / runs];
-    extent.positive += static_cast<std::size_t>(host_numbers(i, 0));
-    extent.at_least_half += static_cast<std::size_t>(host_numbers(i, 1));
-    extent.probability += static_cast<double>(host_sums(i));
-  }
+  for (std::size_t n = 0; n < count; ++n)
+    result[n] = {static_cast<std::size_t>(host_numbers(n, 0)), static_cast<std::size_t>(host_numbers(n, 1)),
+                 host_sums(n)};
   return result;
 }
 

@@ -2,31 +2,15 @@
 #pragma once
 
 #include <cstddef>
-#include <type_traits>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
+#include "kovos/kernels/elementwise.hpp"
 #include "kovos/kernels/engine/engines.hpp"
-#include "kovos/kernels/problem/elementwise.hpp"
 #include "kovos/kernels/problem/normalization.hpp"
 
 namespace kovos {
-
-namespace detail {
-/// A float copy of a short vector of parameters, or the vector itself; nothing of an empty one.
-template <class Exec, class P>
-DynamicTensor<float, 1, typename Exec::memory_space> as_float(Context<Exec> const& context, P const& p) {
-  DynamicTensor<float, 1, typename Exec::memory_space> wide;
-  if constexpr (std::is_same_v<typename P::value_type, float>) {
-    wide = {const_cast<float*>(p.data()), dynamic_extents<1>(p.size()), nullptr};
-  } else if (p.data() != nullptr) {
-    wide = context.template tensor<float>(p.size());
-    solve(context, problem::Widen<typename P::value_type>{p.data(), wide.data(), p.size()});
-  }
-  return wide;
-}
-}  // namespace detail
 
 /// y = (x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias over the last axis, with the biased variance.
 /// x: [..., C], weight, bias: [C] -> [..., C]. Ba, Kiros, Hinton 2016; epsilon 1e-5 as CLIP.

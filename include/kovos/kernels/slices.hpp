@@ -12,11 +12,12 @@
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/observer.hpp"
+#include "kovos/core/parallel.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/engine/select.hpp"
-#include "kovos/kernels/tokens.hpp"
+#include "kovos/kernels/gather.hpp"
 
+// Control flow over a caller's functions, no kernels: above for_each_alone, and not in core as kernels copy the slices.
 namespace kovos {
 
 /// How slices of a leading axis are taken that belong to equal groups, one group after the other: so many at a time,

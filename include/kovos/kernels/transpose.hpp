@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <array>
 #include <cstddef>
+#include <type_traits>
+#include <utility>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/transpose.hpp"
 
 namespace kovos {
 
@@ -19,7 +21,9 @@ DynamicTensor<std::remove_const_t<T>, Shape::rank(), typename Exec::memory_space
     Context<Exec> const& context, Tensor<T, Shape, typename Exec::memory_space> const& x,
     std::array<std::size_t, Shape::rank()> const& order) {
   constexpr std::size_t rank = Shape::rank();
-  Kokkos::Array<std::size_t, rank> strides{}, extents{}, source{};
+  problem::Permute<std::remove_const_t<T>> p;
+  static_assert(rank <= p.most_axes, "[permute] a tensor has too many axes");
+  std::array<std::size_t, rank> strides{};
   std::array<bool, rank> seen{};
   std::size_t stride = 1;
   for (std::size_t i = rank; i-- > 0;) {
@@ -30,25 +34,15 @@ DynamicTensor<std::remove_const_t<T>, Shape::rank(), typename Exec::memory_space
     require<ShapeError>(order[i] < rank && !seen[order[i]], "[permute] axis ", i, " of the order (", order[i],
                         ") is out of range or used twice");
     seen[order[i]] = true;
-    extents[i] = x.extent(order[i]);
-    source[i] = strides[order[i]];
+    p.extents[i] = x.extent(order[i]);
+    p.strides[i] = strides[order[i]];
   }
   auto y = [&]<std::size_t... I>(std::index_sequence<I...>) {
-    return context.template tensor<std::remove_const_t<T>>(extents[I]...);
+    return context.template tensor<std::remove_const_t<T>>(p.extents[I]...);
   }
   (std::make_index_sequence<rank>{});
-  auto const* const from = x.data();
-  auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::permute", y.size(), KOKKOS_LAMBDA(std::size_t index) {
-        std::size_t rest = index;
-        std::size_t offset = 0;
-        for (std::size_t i = rank; i-- > 0;) {
-          offset += rest % extents[i] * source[i];
-          rest /= extents[i];
-        }
-        to[index] = from[offset];
-      });
+  p.x = x.data(), p.y = y.data(), p.size = y.size(), p.axes = rank;
+  detail::solve(context, p);
   return y;
 }
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "kovos/core/execution.hpp"
+#include "kovos/core/parallel.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/engine/select.hpp"
 #include "kovos/segmentation/aggregator.hpp"
 #include "kovos/segmentation/sliding_window.hpp"
 

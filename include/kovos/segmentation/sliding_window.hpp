@@ -13,9 +13,9 @@
 #include "kovos/kernels/activation.hpp"
 #include "kovos/kernels/crop.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/reduction.hpp"
+#include "kovos/kernels/gather.hpp"
 #include "kovos/kernels/resample.hpp"
-#include "kovos/kernels/tokens.hpp"
+#include "kovos/kernels/window_blending.hpp"
 #include "kovos/segmentation/aggregator.hpp"
 #include "kovos/segmentation/cat_seg_config.hpp"
 

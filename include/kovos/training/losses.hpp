@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -11,86 +10,13 @@
 #include "kovos/core/execution.hpp"
 #include "kovos/core/label_map.hpp"
 #include "kovos/kernels/cosine_similarity.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/losses.hpp"
 #include "kovos/kernels/resample.hpp"
 
 namespace kovos {
 
 namespace detail {
-
-/// Replaces logits z [classes, pixels] by the gradient of their binary cross-entropy and writes the loss of each row of
-/// `run` pixels. The target of class first + t is 1 where the label is that class; pixels without a label are negatives
-/// of every class, as in the authors' code.
-template <class Exec>
-void sigmoid_cross_entropy_rows(Context<Exec> const& context, float* z, std::int32_t const* labels, std::size_t first,
-                                std::size_t rows, std::size_t run, std::size_t pixels, double* losses) {
-  for_each_index(
-      context, "kovos::sigmoid_cross_entropy", rows, KOKKOS_LAMBDA(std::size_t row) {
-        auto const target = static_cast<std::int32_t>(first + row * run / pixels);
-        std::size_t const offset = row * run % pixels;
-        double sum = 0;
-        for (std::size_t i = 0; i < run; ++i) {
-          float& x = z[row * run + i];
-          float const y = labels[offset + i] == target ? 1.0f : 0.0f;
-          float const e = Kokkos::exp(x < 0 ? x : -x);
-          sum += static_cast<double>((x > 0 ? x : 0.0f) - x * y + Kokkos::log1p(e));
-          x = (x < 0 ? e : 1.0f) / (1.0f + e) - y;
-        }
-        losses[row] = sum;
-      });
-}
-
-template <class Exec>
-void scale(Context<Exec> const& context, float const* x, float const* factor, std::size_t size, float* g) {
-  for_each_index(
-      context, "kovos::scale", size, KOKKOS_LAMBDA(std::size_t i) { g[i] += *factor * x[i]; });
-}
-
-/// Who belongs to whom in a contrastive loss: similarities [rows, columns], and which of them are pairs (1) or not (0);
-/// null: the diagonal.
-struct ContrastivePairs {
-  std::size_t rows, columns, count;
-  std::uint8_t const* pairs;
-};
-
-/// Half of the contrastive loss: a row of logits exp(scale) c should choose each of its pairs among the columns that
-/// are none; with `flip` columns take the part of rows. Adds the gradient of the loss to dc and writes each row's loss
-/// and its derivative by the scale.
-template <class Exec>
-void contrastive_rows(Context<Exec> const& context, float const* c, ContrastivePairs const& p, float const* scale,
-                      bool flip, double weight, float* dc, double* losses, double* slopes) {
-  std::size_t const n = flip ? p.columns : p.rows, m = flip ? p.rows : p.columns;
-  double const share = 0.5 * weight / static_cast<double>(p.count);
-  for_each_index(
-      context, "kovos::contrastive_loss", n, KOKKOS_LAMBDA(std::size_t i) {
-        std::size_t const start = flip ? i : i * p.columns, stride = flip ? p.columns : 1;
-        auto const is_pair = [&](std::size_t j) { return p.pairs ? p.pairs[start + j * stride] != 0 : i == j; };
-        float const factor = Kokkos::exp(*scale);
-        float top = c[start];
-        for (std::size_t j = 1; j < m; ++j) top = c[start + j * stride] > top ? c[start + j * stride] : top;
-        auto const power = [&](std::size_t j) {
-          return static_cast<double>(Kokkos::exp(factor * (c[start + j * stride] - top)));
-        };
-        double others = 0;
-        for (std::size_t j = 0; j < m; ++j) others += is_pair(j) ? 0.0 : power(j);
-        double loss = 0, inverse = 0;  // sum over pairs of 1 / total
-        for (std::size_t j = 0; j < m; ++j) {
-          if (!is_pair(j)) continue;
-          double const total = others + power(j);
-          inverse += 1 / total;
-          loss += Kokkos::log(total) - static_cast<double>(factor * (c[start + j * stride] - top));
-        }
-        double slope = 0;
-        for (std::size_t j = 0; j < m; ++j) {
-          double const own = power(j);
-          double const by_logit = is_pair(j) ? own / (others + own) - 1 : own * inverse;
-          double const d = share * by_logit * static_cast<double>(factor);
-          dc[start + j * stride] += static_cast<float>(d);
-          slope += d * static_cast<double>(c[start + j * stride]);
-        }
-        losses[i] = share * loss;
-        slopes[i] = slope;
-      });
-}
 
 /// The sum of doubles in device memory, in order.
 template <class Exec>
@@ -137,8 +63,8 @@ auto segmentation_loss(Tape<Exec, Policy> const& tape,
     std::size_t const count = std::min(tile, classes - first);
     auto const part = logits.slice(first, count).reshape(dynamic_extents<4>(count, h, w, 1));
     auto const full = resizes ? resize_bilinear(context, part, height, width) : copy_of(context, part);
-    detail::sigmoid_cross_entropy_rows(context, full.data(), labels.data(), first, count * height, width, pixels,
-                                       losses.data() + first * height);
+    detail::solve(context, problem::SigmoidCrossEntropy{full.data(), labels.data(), first, count * height, width,
+                                                        pixels, losses.data() + first * height});
     float* const to = slopes.data() + first * h * w;
     if (resizes) detail::resize_gradient(context, rows, columns, full.data(), count, h, w, height, width, 1, to);
     else detail::add_to(context, full.data(), full.size(), to);
@@ -152,8 +78,9 @@ auto segmentation_loss(Tape<Exec, Policy> const& tape,
     fill(t.context(), seed, 0.0f);
     auto const factor = t.context().template tensor<float>(1);
     fill(t.context(), factor, static_cast<float>(share));
-    detail::scale(t.context(), factor.data(), dy, 1, seed.data());
-    detail::scale(t.context(), slopes.data(), seed.data(), slopes.size(), dlogits.accumulate(t.context()));
+    detail::solve(t.context(), problem::AddScaled{factor.data(), dy, 1, seed.data()});
+    detail::solve(t.context(),
+                  problem::AddScaled{slopes.data(), seed.data(), slopes.size(), dlogits.accumulate(t.context())});
   });
   return loss;
 }
@@ -163,8 +90,9 @@ namespace detail {
 /// Records the symmetric cross-entropy of exp(logit_scale) times similarities [rows, columns] as a loss.
 /// spread(slopes) turns its gradient by the similarities into that by `source`.
 template <class Exec, Recompute Policy, class Source, class Scale, class Spread>
-auto record_contrastive_loss(Tape<Exec, Policy> const& tape, float const* similarities, ContrastivePairs const& pairs,
-                             Source const& source, Scale const& logit_scale, double weight, Spread const& spread) {
+auto record_contrastive_loss(Tape<Exec, Policy> const& tape, float const* similarities,
+                             problem::ContrastivePairs const& pairs, Source const& source, Scale const& logit_scale,
+                             double weight, Spread const& spread) {
   auto const& context = tape.context();
   std::size_t const rows = pairs.rows, columns = pairs.columns;
   auto const by_similarity = context.template tensor<float>(rows, columns);
@@ -172,8 +100,8 @@ auto record_contrastive_loss(Tape<Exec, Policy> const& tape, float const* simila
   auto const losses = context.template tensor<double>(rows + columns);
   auto const scales = context.template tensor<double>(rows + columns);
   for (bool const flip : {false, true})
-    contrastive_rows(context, similarities, pairs, logit_scale.data(), flip, weight, by_similarity.data(),
-                     losses.data() + (flip ? rows : 0), scales.data() + (flip ? rows : 0));
+    solve(context, problem::ContrastiveLoss{similarities, pairs, logit_scale.data(), flip, weight, by_similarity.data(),
+                                            losses.data() + (flip ? rows : 0), scales.data() + (flip ? rows : 0)});
   auto const loss = tape.template tensor<float>(1);
   fill(context, loss, static_cast<float>(ordered_sum(context, losses)));
   auto const dsource = tape.gradient_of(source.data()), dscale = tape.gradient_of(logit_scale.data());
@@ -181,34 +109,11 @@ auto record_contrastive_loss(Tape<Exec, Policy> const& tape, float const* simila
   fill(context, slope, static_cast<float>(ordered_sum(context, scales)));
   auto const slopes = spread(by_similarity);
   tape.record(loss.data(), {dsource, dscale}, {}, [=](auto const& t, float* dy) {
-    if (dsource) scale(t.context(), slopes.data(), dy, slopes.size(), dsource.accumulate(t.context()));
-    if (dscale) scale(t.context(), slope.data(), dy, 1, dscale.accumulate(t.context()));
+    auto const& c = t.context();
+    if (dsource) solve(c, problem::AddScaled{slopes.data(), dy, slopes.size(), dsource.accumulate(c)});
+    if (dscale) solve(c, problem::AddScaled{slope.data(), dy, 1, dscale.accumulate(c)});
   });
   return loss;
-}
-
-/// Of each run of `count` numbers x: y = log(mean(exp(sharpness x))) / sharpness, a soft maximum; x becomes dy / dx.
-template <class Exec>
-void soft_maximum(Context<Exec> const& context, float* x, std::size_t runs, std::size_t count, float sharpness,
-                  float* y) {
-  for_each_index(
-      context, "kovos::soft_maximum", runs, KOKKOS_LAMBDA(std::size_t r) {
-        float* const run = x + r * count;
-        float top = run[0];
-        for (std::size_t i = 1; i < count; ++i) top = run[i] > top ? run[i] : top;
-        float total = 0;
-        for (std::size_t i = 0; i < count; ++i) total += run[i] = Kokkos::exp(sharpness * (run[i] - top));
-        for (std::size_t i = 0; i < count; ++i) run[i] /= total;
-        y[r] = top + Kokkos::log(total / static_cast<float>(count)) / sharpness;
-      });
-}
-
-/// shares[i] *= slopes[i / count].
-template <class Exec>
-void scale_shares(Context<Exec> const& context, float const* slopes, std::size_t size, std::size_t count,
-                  float* shares) {
-  for_each_index(
-      context, "kovos::soft_maximum_gradient", size, KOKKOS_LAMBDA(std::size_t i) { shares[i] *= slopes[i / count]; });
 }
 
 }  // namespace detail
@@ -262,11 +167,11 @@ auto dense_contrastive_loss(Tape<Exec, Policy> const& tape,
       cosine_similarity(tape, texts, patches.reshape(dynamic_extents<2>(n * count, depth)));  // [T, N P]
   auto const shares = copy_of(context, cosines);
   auto const similarities = context.template tensor<float>(number, n);
-  detail::soft_maximum(context, shares.data(), number * n, count, sharpness, similarities.data());
-  detail::ContrastivePairs const who{number, n, diagonal ? n : pairs.count, diagonal ? nullptr : pairs.said.data()};
+  detail::solve(context, problem::SoftMaximum{shares.data(), number * n, count, sharpness, similarities.data()});
+  problem::ContrastivePairs const who{number, n, diagonal ? n : pairs.count, diagonal ? nullptr : pairs.said.data()};
   return detail::record_contrastive_loss(
       tape, similarities.data(), who, cosines, logit_scale, weight, [&](auto const& slopes) {
-        detail::scale_shares(context, slopes.data(), shares.size(), count, shares.data());
+        detail::solve(context, problem::ScaleShares{slopes.data(), shares.size(), count, shares.data()});
         return shares;
       });
 }

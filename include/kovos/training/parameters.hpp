@@ -13,8 +13,8 @@
 #include "kovos/autodiff/tape.hpp"
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/core/parallel.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/engine/select.hpp"
 #include "kovos/nn/parameter.hpp"
 
 namespace kovos {

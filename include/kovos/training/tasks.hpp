@@ -16,6 +16,8 @@
 
 #include "kovos/core/error.hpp"
 #include "kovos/data/sample.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/elementwise.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/text/tokenizer.hpp"
 #include "kovos/training/batch.hpp"
@@ -186,15 +188,8 @@ class ClipTask {
   void after_step(TrainedParameters<Exec> const& parameters) {
     for (auto const& entry : parameters.list())
       if (entry.name.ends_with("logit_scale"))
-        clamp_to(parameters.context(), parameters.values().slice(entry.offset, 1), std::log(100.0f));
-  }
-
-  static void clamp_to(Context<Exec> const& context, DynamicTensor<float, 1, typename Exec::memory_space> const& x,
-                       float most) {
-    auto* const data = x.data();
-    detail::for_each_index(
-        context, "kovos::clamp_to", x.size(),
-        KOKKOS_LAMBDA(std::size_t i) { data[i] = data[i] < most ? data[i] : most; });
+        detail::solve(parameters.context(),
+                      problem::AtMost{parameters.values().data() + entry.offset, 1, std::log(100.0f)});
   }
 
  private:

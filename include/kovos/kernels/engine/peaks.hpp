@@ -9,9 +9,9 @@
 
 #include "kovos/core/config.hpp"
 #include "kovos/core/execution.hpp"
+#include "kovos/kernels/engine/engines.hpp"
 #include "kovos/kernels/engine/host/instruction_sets.hpp"
 #include "kovos/kernels/engine/host/kernels.hpp"
-#include "kovos/kernels/engine/select.hpp"
 
 namespace kovos {
 

@@ -13,7 +13,7 @@
 #include "kovos/core/panoptic_map.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/mask_overlap.hpp"
-#include "kovos/kernels/reduction.hpp"
+#include "kovos/kernels/selection.hpp"
 #include "kovos/kernels/softmax.hpp"
 #include "kovos/segmentation/outputs.hpp"
 

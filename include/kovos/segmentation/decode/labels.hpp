@@ -12,7 +12,7 @@
 #include "kovos/core/label_map.hpp"
 #include "kovos/core/tensor.hpp"
 #include "kovos/kernels/elementwise.hpp"
-#include "kovos/kernels/reduction.hpp"
+#include "kovos/kernels/label_choice.hpp"
 #include "kovos/kernels/resample.hpp"
 #include "kovos/segmentation/outputs.hpp"
 

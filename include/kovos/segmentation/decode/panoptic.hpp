@@ -14,9 +14,9 @@
 #include "kovos/core/label_map.hpp"
 #include "kovos/core/panoptic_map.hpp"
 #include "kovos/core/tensor.hpp"
+#include "kovos/kernels/gather.hpp"
 #include "kovos/kernels/mask_overlap.hpp"
 #include "kovos/kernels/softmax.hpp"
-#include "kovos/kernels/tokens.hpp"
 #include "kovos/segmentation/outputs.hpp"
 
 namespace kovos {

@@ -11,10 +11,13 @@
 #include "kovos/kernels/engine/host/convolution.hpp"
 #include "kovos/kernels/engine/host/elementwise.hpp"
 #include "kovos/kernels/engine/host/gemm.hpp"
+#include "kovos/kernels/engine/host/label_choice.hpp"
 #include "kovos/kernels/engine/host/linear_attention.hpp"
 #include "kovos/kernels/engine/host/norm_attention.hpp"
 #include "kovos/kernels/engine/host/normalization.hpp"
 #include "kovos/kernels/engine/host/pre_norm.hpp"
+#include "kovos/kernels/engine/host/resample.hpp"
 #include "kovos/kernels/engine/host/sums.hpp"
+#include "kovos/kernels/engine/host/window_blending.hpp"
 #include "kovos/kernels/engine/host/window_block.hpp"
 #endif

@@ -25,4 +25,17 @@ bool run(Host, Context<Exec> const& context, problem::Activate<float> const& p) 
   return true;
 }
 
+template <class Exec>
+requires is_host_execution<Exec>
+bool run(Host, Context<Exec> const& context, problem::AddRepeats const& p) {
+  // Runs without a division for each element; compilers make vectors of them.
+  std::size_t const run = std::min<std::size_t>(p.period, 4096), per_period = (p.period + run - 1) / run;
+  detail::for_each_index(context, "kovos::add_in_place", p.count / p.period * per_period, [=](std::size_t index) {
+    std::size_t const first = index % per_period * run, last = std::min(p.period, first + run);
+    float* const row = p.x + index / per_period * p.period;
+    for (std::size_t i = first; i < last; ++i) row[i] += p.y[i];
+  });
+  return true;
+}
+
 }  // namespace kovos::engine

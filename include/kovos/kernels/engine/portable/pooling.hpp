@@ -28,4 +28,17 @@ void run(Portable, Context<Exec> const& context, problem::AveragePool const& p) 
       });
 }
 
+template <class Exec>
+void run(Portable, Context<Exec> const& context, problem::AveragePoolGradient const& p) {
+  float const factor = 1.0f / static_cast<float>(p.k * p.k);
+  std::size_t const rows = p.height / p.k, columns = p.width / p.k;
+  detail::for_each_index(
+      context, "kovos::average_pool2d_gradient", p.n * p.height * p.width, KOKKOS_LAMBDA(std::size_t index) {
+        std::size_t const row = index / p.width % p.height / p.k, column = index % p.width / p.k;
+        if (row >= rows || column >= columns) return;
+        float const* const from = p.dy + ((index / p.width / p.height * rows + row) * columns + column) * p.c;
+        for (std::size_t i = 0; i < p.c; ++i) p.dx[index * p.c + i] += factor * from[i];
+      });
+}
+
 }  // namespace kovos::engine

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Kokkos_Core.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "kovos/core/error.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/core/tensor.hpp"
-#include "kovos/kernels/engine/select.hpp"
+#include "kovos/kernels/elementwise.hpp"
+#include "kovos/kernels/engine/engines.hpp"
+#include "kovos/kernels/problem/gather.hpp"
 
 namespace kovos {
 
@@ -23,18 +25,9 @@ DynamicTensor<float, 3, typename Exec::memory_space> map_to_tokens(
   require_extent("map_to_tokens", "first_token", first_token.size(), depth);
   require_extent("map_to_tokens", "positions", positions.size(), pixels * depth);
   auto x = context.template tensor<float>(n, 1 + pixels, depth);
-  auto const* const from = map.data();
-  auto const* const first = first_token.data();
-  auto const* const offset = positions.data();
-  auto* const to = x.data();
-  detail::for_each_entry(
-      context, "kovos::map_to_tokens", n * (1 + pixels), depth, KOKKOS_LAMBDA(std::size_t row, std::size_t channel) {
-        std::size_t const token = row % (1 + pixels);
-        std::size_t const sample = row / (1 + pixels);
-        to[row * depth + channel] = token == 0 ? static_cast<float>(first[channel])
-                                               : from[(sample * pixels + token - 1) * depth + channel] +
-                                                     static_cast<float>(offset[(token - 1) * depth + channel]);
-      });
+  auto const first = detail::as_float(context, first_token);
+  auto const offsets = detail::as_float(context, positions);
+  detail::solve(context, problem::MapToTokens{map.data(), first.data(), offsets.data(), x.data(), n, pixels, depth});
   return x;
 }
 
@@ -47,13 +40,8 @@ DynamicTensor<float, 4, typename Exec::memory_space> tokens_to_map(
   require_extent("tokens_to_map", "x.extent(1)", x.extent(1), 1 + height * width);
   std::size_t const depth = x.extent(2), pixels = height * width;
   auto y = context.template tensor<float>(x.extent(0), height, width, depth);
-  auto const* const from = x.data();
-  auto* const to = y.data();
-  detail::for_each_entry(
-      context, "kovos::tokens_to_map", x.extent(0) * pixels, depth,
-      KOKKOS_LAMBDA(std::size_t pixel, std::size_t channel) {
-        to[pixel * depth + channel] = from[(pixel + pixel / pixels + 1) * depth + channel];
-      });
+  detail::solve(context, problem::CopyRuns{x.data() + depth, (1 + pixels) * depth, y.data(), pixels * depth,
+                                           x.extent(0), pixels, depth});
   return y;
 }
 
@@ -63,16 +51,9 @@ DynamicTensor<float, 2, typename Exec::memory_space> select_tokens(
     Context<Exec> const& context, DynamicTensor<float, 3, typename Exec::memory_space> const& x,
     DynamicTensor<std::int32_t, 1, typename Exec::memory_space> const& index) {
   require_extent("select_tokens", "index", index.extent(0), x.extent(0));
-  std::size_t const length = x.extent(1), depth = x.extent(2);
-  auto y = context.template tensor<float>(x.extent(0), depth);
-  auto const* const from = x.data();
-  auto const* const which = index.data();
-  auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::select_tokens", y.size(), KOKKOS_LAMBDA(std::size_t i) {
-        std::size_t const row = i / depth;
-        to[i] = from[(row * length + static_cast<std::size_t>(which[row])) * depth + i % depth];
-      });
+  std::size_t const n = x.extent(0), length = x.extent(1), depth = x.extent(2);
+  auto y = context.template tensor<float>(n, depth);
+  detail::solve(context, problem::GatherRows{x.data(), index.data(), y.data(), n, depth, length});
   return y;
 }
 
@@ -86,15 +67,8 @@ DynamicTensor<float, Shape::rank(), typename Exec::memory_space> gather_rows(
     return context.template tensor<float>(index.extent(0), x.extent(I + 1)...);
   }
   (std::make_index_sequence<Shape::rank() - 1>{});
-  std::size_t const row_size = index.extent(0) == 0 ? 1 : y.size() / index.extent(0);
-  auto const* const from = x.data();
-  auto const* const which = index.data();
-  auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::gather_rows", y.size(), KOKKOS_LAMBDA(std::size_t i) {
-        std::int32_t const row = which[i / row_size];
-        to[i] = row < 0 ? fill : from[static_cast<std::size_t>(row) * row_size + i % row_size];
-      });
+  std::size_t const rows = index.extent(0), row_size = rows == 0 ? 1 : y.size() / rows;
+  detail::solve(context, problem::GatherRows{x.data(), index.data(), y.data(), rows, row_size, 0, fill});
   return y;
 }
 
@@ -107,13 +81,8 @@ DynamicTensor<float, 3, typename Exec::memory_space> columns_of(
   require<ShapeError>(first <= length && count <= length - first, "[columns_of] ", count, " elements from ", first,
                       " on leave an axis of ", length);
   auto y = context.template tensor<float>(x.extent(0), count, depth);
-  auto const* const from = x.data() + first * depth;
-  auto* const to = y.data();
-  detail::for_each_index(
-      context, "kovos::columns_of", x.extent(0) * count, KOKKOS_LAMBDA(std::size_t i) {
-        float const* const source = from + i / count * length * depth + i % count * depth;
-        for (std::size_t j = 0; j < depth; ++j) to[i * depth + j] = source[j];
-      });
+  detail::solve(context, problem::CopyRuns{x.data() + first * depth, length * depth, y.data(), count * depth,
+                                           x.extent(0), count, depth});
   return y;
 }
 
@@ -127,13 +96,8 @@ void assign_columns(Context<Exec> const& context, DynamicTensor<float, 3, typena
   require_extent("assign_columns", "y.extent(2)", y.extent(2), depth);
   require<ShapeError>(first <= length && count <= length - first, "[assign_columns] ", count, " elements from ", first,
                       " on leave an axis of ", length);
-  auto const* const from = y.data();
-  auto* const to = x.data() + first * depth;
-  detail::for_each_index(
-      context, "kovos::assign_columns", y.extent(0) * count, KOKKOS_LAMBDA(std::size_t i) {
-        float* const target = to + i / count * length * depth + i % count * depth;
-        for (std::size_t j = 0; j < depth; ++j) target[j] = from[i * depth + j];
-      });
+  detail::solve(context, problem::CopyRuns{y.data(), count * depth, x.data() + first * depth, length * depth,
+                                           y.extent(0), count, depth});
 }
 
 }  // namespace kovos
