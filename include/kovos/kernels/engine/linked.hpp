@@ -4,26 +4,82 @@
 #include "kovos/core/config.hpp"
 #include "kovos/core/execution.hpp"
 #include "kovos/kernels/engine/solve.hpp"
+#include "kovos/kernels/problem/activation.hpp"
+#include "kovos/kernels/problem/attention.hpp"
+#include "kovos/kernels/problem/convolution.hpp"
 #include "kovos/kernels/problem/elementwise.hpp"
 #include "kovos/kernels/problem/gemm.hpp"
+#include "kovos/kernels/problem/grouped_reduction.hpp"
+#include "kovos/kernels/problem/leading_axis_attention.hpp"
+#include "kovos/kernels/problem/linear_attention.hpp"
+#include "kovos/kernels/problem/norm_attention.hpp"
 #include "kovos/kernels/problem/normalization.hpp"
+#include "kovos/kernels/problem/pooling.hpp"
+#include "kovos/kernels/problem/pre_norm.hpp"
+#include "kovos/kernels/problem/softmax.hpp"
 #include "kovos/kernels/problem/sums.hpp"
+#include "kovos/kernels/problem/transposed_convolution.hpp"
+#include "kovos/kernels/problem/window.hpp"
+#include "kovos/kernels/problem/window_block.hpp"
 
-// The problems whose loops kovos::instruction_sets has compiled for the default execution space (src/loops.cpp): the
-// one list of them. A problem that is not here is compiled wherever it is solved.
-#define KOVOS_EACH_LINKED_PROBLEM(F)                   \
-  F(problem::Widen<bf16>)                              \
-  F(problem::Product<float const, float const, float>) \
-  F(problem::Product<float const, bf16 const, float>)  \
-  F(problem::LayerNorm)                                \
-  F(problem::LayerNormGradient)                        \
-  F(problem::GroupNorm)                                \
-  F(problem::GroupNormGradient)                        \
-  F(problem::L2Normalize)                              \
-  F(problem::L2NormalizeGradient)                      \
-  F(problem::AddParts)                                 \
-  F(problem::AddColumnSums)                            \
-  F(problem::AddPeriodicSums)
+// The problems whose loops kovos::instruction_sets has compiled for the default execution space (src/loops.cpp): the one
+// list of them. A problem that is not here is compiled wherever it is solved.
+// clang-format off
+#define KOVOS_EACH_LINKED_PROBLEM(F)                              \
+  F(problem::ActivateInto)                                        \
+  F(problem::ActivationGradient)                                  \
+  F(problem::AddColumnSums)                                       \
+  F(problem::AddParts)                                            \
+  F(problem::AddPeriodicSums)                                     \
+  F(problem::AddProduct<bf16, float>)                             \
+  F(problem::AddProduct<float, bf16>)                             \
+  F(problem::AddProduct<float, float>)                            \
+  F(problem::AddTo)                                               \
+  F(problem::AddWindows)                                          \
+  F(problem::ApplyScaling)                                        \
+  F(problem::Attention)                                           \
+  F(problem::AttentionGradient)                                   \
+  F(problem::AveragePool)                                         \
+  F(problem::Clear)                                               \
+  F(problem::ComposeUpsampling<float, float>)                     \
+  F(problem::Convolution<bf16>)                                   \
+  F(problem::Convolution<float>)                                  \
+  F(problem::ConvolutionInputGradient<float>)                     \
+  F(problem::ConvolutionNormRelu<problem::Convolution<float>>)    \
+  F(problem::ConvolutionNormRelu<problem::UpsamplingConvolution>) \
+  F(problem::ConvolutionWeightGradient)                           \
+  F(problem::CutWindows)                                          \
+  F(problem::GroupNorm)                                           \
+  F(problem::GroupNormGradient)                                   \
+  F(problem::GroupedReduction)                                    \
+  F(problem::JoinWindows)                                         \
+  F(problem::L2Normalize)                                         \
+  F(problem::L2NormalizeGradient)                                 \
+  F(problem::LayerNorm)                                           \
+  F(problem::LayerNormGradient)                                   \
+  F(problem::LeadingAxisAttention)                                \
+  F(problem::LeadingAxisAttentionGradient)                        \
+  F(problem::LinearAttention)                                     \
+  F(problem::LinearAttentionGradient)                             \
+  F(problem::NormAttention<bf16>)                                 \
+  F(problem::NormAttention<float>)                                \
+  F(problem::NormLinear<bf16>)                                    \
+  F(problem::NormLinear<float>)                                   \
+  F(problem::NormMlp<bf16>)                                       \
+  F(problem::NormMlp<float>)                                      \
+  F(problem::Product<float, bf16, float>)                         \
+  F(problem::Product<float, float, float>)                        \
+  F(problem::Softmax)                                             \
+  F(problem::TransposedConvolution<float>)                        \
+  F(problem::TransposedConvolutionGradient<float>)                \
+  F(problem::UpsamplingConvolution)                               \
+  F(problem::Widen<bf16>)                                         \
+  F(problem::WindowAttention)                                     \
+  F(problem::WindowAttentionGradient)                             \
+  F(problem::WindowBlock<bf16>)                                   \
+  F(problem::WindowBlock<float>)                                  \
+  F(problem::WindowRegions)
+// clang-format on
 
 #ifdef KOVOS_LINKS_LOOPS
 namespace kovos::detail {
