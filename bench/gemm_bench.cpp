@@ -115,7 +115,7 @@ std::vector<Contender> bf16_contenders() {
                     [context, kernels](Shape const& s, float const* a, float const* b, float* c) {
                       detail::gemm_bf16(
                           context,
-                          detail::Product<float, float, float>{
+                          problem::Product<float, float, float>{
                               {a, s.m, s.k, s.k, 1}, {b, s.k, s.n, s.n, 1}, {c, s.m, s.n, s.n, 1}, 1.0f, {}},
                           *kernels);
                     },
@@ -157,7 +157,7 @@ std::vector<Contender> contenders() {
                     [context = Context<Exec>(), kernels](Shape const& s, float const* a, float const* b, float* c) {
                       detail::gemm_host(
                           context,
-                          detail::Product<float, float, float>{
+                          problem::Product<float, float, float>{
                               {a, s.m, s.k, s.k, 1}, {b, s.k, s.n, s.n, 1}, {c, s.m, s.n, s.n, 1}, 1.0f, {}},
                           *kernels);
                     }});
@@ -204,10 +204,10 @@ int main(int count, char** values) {
   record["benchmark"] = "gemm";
   record["machine"] = bench::machine(context);
   auto const peaks = measure_peaks(context);
-  record["peaks"] = {{"fma_gflops", peaks.fma_gflops}, {"bf16_gflops", peaks.half_gflops}, {"isa", peaks.isa}};
+  record["peaks"] = {{"fma_gflops", peaks.fma_gflops}, {"bf16_gflops", peaks.bf16_gflops}, {"isa", peaks.isa}};
   record["rounds"] = rounds;
   bool const in_bf16 = arguments.option("--precision", "fp32") == "bf16";
-  double const peak = in_bf16 ? peaks.half_gflops : peaks.fma_gflops;
+  double const peak = in_bf16 ? peaks.bf16_gflops : peaks.fma_gflops;
   auto list = in_bf16 ? bf16_contenders() : contenders();
   if (list.empty()) {
     std::fprintf(stderr, "kovos_gemm_bench: this machine has no instructions for products of bf16\n");

@@ -15,15 +15,15 @@ int main(int count, char** values) {
   record["machine"] = bench::machine(context);
   auto const peaks = measure_peaks(context);
   record["peaks"] = {{"fma_gflops", peaks.fma_gflops},
-                     {"bf16_gflops", peaks.half_gflops},
+                     {"bf16_gflops", peaks.bf16_gflops},
                      {"isa", peaks.isa},
                      {"copy_gbytes", peaks.copy_gbytes},
                      {"triad_gbytes", peaks.triad_gbytes}};
   bench::print_header({"peak", "measured"});
   bench::print_row(
       {std::string("fp32 multiply-adds in registers, ") + peaks.isa, bench::text("%.0f GFLOP/s", peaks.fma_gflops)});
-  if (peaks.half_gflops > 0)
-    bench::print_row({"bf16 products summed in fp32, in registers", bench::text("%.0f GFLOP/s", peaks.half_gflops)});
+  if (peaks.bf16_gflops > 0)
+    bench::print_row({"bf16 products summed in fp32, in registers", bench::text("%.0f GFLOP/s", peaks.bf16_gflops)});
   bench::print_row({"memory, copy", bench::text("%.1f GB/s", peaks.copy_gbytes)});
   bench::print_row({"memory, c = a + s b", bench::text("%.1f GB/s", peaks.triad_gbytes)});
   bench::print_machine(record["machine"]);

@@ -91,8 +91,8 @@ int run(Options const& o) {
   double operations_peak = 0, bytes_peak = 0;
   if constexpr (is_host_execution<Kokkos::DefaultExecutionSpace>) {
     auto const peaks = measure_peaks(model.context());
-    bool const in_bf16 = o.precision == "bf16" && peaks.half_gflops > 0;
-    operations_peak = 1e9 * (in_bf16 ? peaks.half_gflops : peaks.fma_gflops);
+    bool const in_bf16 = o.precision == "bf16" && peaks.bf16_gflops > 0;
+    operations_peak = 1e9 * (in_bf16 ? peaks.bf16_gflops : peaks.fma_gflops);
     bytes_peak = 1e9 * std::max(peaks.copy_gbytes, peaks.triad_gbytes);
     std::printf("%s, %zu classes, %zu x %zu pixels, %s, %zu view%s, %s, engine %s\n",
                 std::string(model.preset()).c_str(), o.classes, size.width, size.height, o.window.c_str(), views,

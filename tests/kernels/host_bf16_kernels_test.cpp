@@ -33,7 +33,7 @@ Context<Exec> exact() { return Context<Exec>(Exec(), Engine::portable); }
 
 /// Calls f(kernels) for each of them. The emulation runs all but the tiles on AVX512_BF16, as the real kernel does.
 template <class F>
-void for_each_half(F const& f) {
+void for_each_bf16(F const& f) {
   auto const list = detail::available_host_bf16_kernels();
   for (auto const* kernels : list) {
     INFO("instruction set ", std::string(kernels->name));
@@ -77,8 +77,8 @@ TEST_CASE("the products of bf16 are listed from the plainest to the best") {
   if (!amx) MESSAGE("not tested: amx_bf16 on real tiles, which this machine has not");
 }
 
-TEST_CASE("half kernels: gemm, every tile and its rests, with an epilogue") {
-  for_each_half([](detail::HostBf16Kernels const& kernels) {
+TEST_CASE("bf16 kernels: gemm, every tile and its rests, with an epilogue") {
+  for_each_bf16([](detail::HostBf16Kernels const& kernels) {
     Context<Exec> const context;
     for (std::size_t m : {1u, 2u, 3u, 15u, 16u, 17u, 31u, 32u, 33u, 34u, 64u, 65u, 97u, 230u, 257u})
       for (std::size_t n : {1u, 15u, 16u, 17u, 32u, 33u, 65u})
@@ -104,8 +104,8 @@ TEST_CASE("half kernels: gemm, every tile and its rests, with an epilogue") {
   });
 }
 
-TEST_CASE("half kernels: runs of any length, rows that overlap or lie apart, and nothing read or written beside them") {
-  for_each_half([](detail::HostBf16Kernels const& kernels) {
+TEST_CASE("bf16 kernels: runs of any length, rows that overlap or lie apart, and nothing read or written beside them") {
+  for_each_bf16([](detail::HostBf16Kernels const& kernels) {
     for (std::size_t segments : {1u, 2u, 3u})
       for (std::size_t length : {2u, 12u, 30u, 32u, 34u, 48u, 64u, 96u, 110u})
         for (std::size_t rows : {1u, 5u, 16u, 24u, 33u, 49u})
@@ -179,8 +179,8 @@ TEST_CASE("half kernels: runs of any length, rows that overlap or lie apart, and
   });
 }
 
-TEST_CASE("half kernels: convolutions against the portable ones of the rounded operands") {
-  for_each_half([](detail::HostBf16Kernels const& kernels) {
+TEST_CASE("bf16 kernels: convolutions against the portable ones of the rounded operands") {
+  for_each_bf16([](detail::HostBf16Kernels const& kernels) {
     Context<Exec> const context;
     struct Case {
       std::size_t c, out, kernel, stride, padding;
@@ -211,8 +211,8 @@ TEST_CASE("half kernels: convolutions against the portable ones of the rounded o
   });
 }
 
-TEST_CASE("half kernels: attention, only the weights are rounded where the operands need not be") {
-  for_each_half([](detail::HostBf16Kernels const& kernels) {
+TEST_CASE("bf16 kernels: attention, only the weights are rounded where the operands need not be") {
+  for_each_bf16([](detail::HostBf16Kernels const& kernels) {
     struct Case {
       std::size_t queries, keys, depth;
       bool causal;

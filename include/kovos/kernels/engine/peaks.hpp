@@ -18,7 +18,7 @@ namespace kovos {
 /// What this machine can do at most, measured: the floor under every other figure.
 struct Peaks {
   double fma_gflops = 0;    // fp32 multiply-adds in registers, all threads, widest instruction set
-  double half_gflops = 0;   // bf16 products summed in fp32, the same way; 0: no such instructions, or none used here
+  double bf16_gflops = 0;   // bf16 products summed in fp32, the same way; 0: no such instructions, or none used here
   double copy_gbytes = 0;   // b = a, bytes read and written, all threads, arrays of 256 MB
   double triad_gbytes = 0;  // c = a + s b
   char const* isa = "baseline";
@@ -140,7 +140,7 @@ requires is_host_execution<Exec> Peaks measure_peaks(Context<Exec> const& contex
     if (half == &detail::amx_bf16::kernels<detail::amx_bf16::TileUnit>)
       body = detail::dot_of_tiles, operations = 2 * 16 * 32 * 16 / 16;
 #endif
-    peaks.half_gflops = best_gflops(body, operations);
+    peaks.bf16_gflops = best_gflops(body, operations);
   }
 #endif
 
