@@ -92,7 +92,7 @@ TEST_CASE("bf16 kernels: gemm, every tile and its rests, with an epilogue") {
           e.activation = Activation::relu;
           e.residual = as_matrix(residual);
           detail::gemm_bf16(context,
-                            detail::Product<float, float, float>{
+                            problem::Product<float, float, float>{
                                 {a.data(), m, k, k, 1}, {b.data(), k, n, 1, k}, as_matrix(fast), 0.5f, e},
                             kernels);
           gemm(exact(), as_matrix(rounded(a)), as_matrix(rounded(b)).transposed(), as_matrix(slow), e, 0.5f);
@@ -191,8 +191,22 @@ TEST_CASE("bf16 kernels: convolutions against the portable ones of the rounded o
       auto const b = random_tensor<float>(3, 1, t.out);
       auto const slow = conv2d(exact(), x, w, b, t.stride, t.padding, Activation::relu);
       auto const fast = copy_of(context, slow);
-      detail::conv2d_host<std::uint16_t>(context, kernels, x, w, fast,
-                                         {t.stride, t.padding, Activation::relu, b.data()});
+      problem::Convolution<float> p;
+      p.shape = {.n = 2,
+                 .height = 17,
+                 .width = 37,
+                 .c = t.c,
+                 .out_h = slow.extent(1),
+                 .out_w = slow.extent(2),
+                 .out_c = t.out,
+                 .weight_c = t.c,
+                 .kh = t.kernel,
+                 .kw = t.kernel,
+                 .stride = t.stride,
+                 .padding = t.padding};
+      p.x = x.data(), p.weight = w.data(), p.y = fast.data(), p.bias = b.data();
+      p.activation = Activation::relu;
+      detail::convolve_host<std::uint16_t>(context, kernels, p, nullptr);
       CAPTURE(t.c);
       CHECK(close(values(fast), values(slow), 1e-4));
     }
@@ -202,9 +216,8 @@ TEST_CASE("bf16 kernels: convolutions against the portable ones of the rounded o
       auto const shared = random_tensor<float>(4, 1, 1, 14, 74, 33);
       auto const slow = upsample_conv2d(exact(), x, composed, shared);
       auto const fast = copy_of(context, slow);
-      detail::Convolution of;
-      of.shared = shared.data();
-      detail::upsample_conv2d_host<std::uint16_t>(context, kernels, x, composed, fast, of);
+      problem::UpsamplingConvolution const p{2, 7, 37, c, 33, x.data(), composed.data(), fast.data(), shared.data()};
+      detail::convolve_host<std::uint16_t>(context, kernels, p, nullptr);
       CAPTURE(c);
       CHECK(close(values(fast), values(slow), 1e-4));
     }
