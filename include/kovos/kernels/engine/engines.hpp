@@ -29,9 +29,6 @@ namespace kovos {
 
 namespace engine {
 
-template <class... Engines>
-struct List {};
-
 #ifndef KOVOS_ENGINES
 using Own = List<>;
 #endif

@@ -3,6 +3,14 @@
 
 #include "kovos/core/execution.hpp"
 
+namespace kovos::engine {
+
+/// Engines in the order in which they are asked.
+template <class... Engines>
+struct List {};
+
+}  // namespace kovos::engine
+
 namespace kovos::detail {
 
 /// Has an engine do what a problem asks: the first in the list of engines that takes it, else the portable one. Here
