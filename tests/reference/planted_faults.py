@@ -120,7 +120,7 @@ PLACES = [
      [("pictures are padded to multiples of 16 for 32", "(n + 15) / 16 * 16")]),
     (BEST, "gather_rows(context, view.logits, rows, «-100.0f»);",
      [("classes that were cut stand at -10 for -100", "-10.0f")]),
-    (BEST, "(line[i] / (down * along[i]) + other[i]) * «0.5f»;",
+    (BEST, "(x[i] / (down * along[i]) + y[i]) * «0.5f»;",
      [("windows and the whole: weighted by 0.499", "0.499f")]),
     (BEST, "«std::min(z.extent(1), views.height)»",
      [("a low picture keeps the rows of its padding", "z.extent(1)")]),

@@ -18,6 +18,7 @@
 #include "kovos/checkpoint/canonical_names.hpp"
 #include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/io/checkpoint_file.hpp"
+#include "kovos/kernels/label_choice.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/segmentation/sliding_window.hpp"
 #include "support/oracle.hpp"

@@ -12,6 +12,7 @@
 
 #include "kovos/checkpoint/load_parameters.hpp"
 #include "kovos/clip/word_encoder.hpp"
+#include "kovos/kernels/label_choice.hpp"
 #include "kovos/kernels/resize_u8.hpp"
 #include "kovos/segmentation/cat_seg_network.hpp"
 #include "kovos/segmentation/sliding_window.hpp"
