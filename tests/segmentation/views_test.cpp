@@ -23,22 +23,29 @@ namespace {
 using namespace kovos;
 using namespace kovos::test::small_head;
 
-ImageFeatures<Memory> random_views(std::size_t views, std::size_t side) {
-  return {test::random_tensor(201, 1, views, side, side, std::size_t{12}),
-          {test::random_tensor(202, 1, views, 2 * side, 2 * side, std::size_t{8}),
-           test::random_tensor(203, 1, views, 4 * side, 4 * side, std::size_t{4})}};
+ImageFeatures<Memory> random_views(Context<Exec> const& context, std::size_t views, std::size_t side) {
+  return {test::random_tensor(context, 201, 1, views, side, side, std::size_t{12}),
+          {test::random_tensor(context, 202, 1, views, 2 * side, 2 * side, std::size_t{8}),
+           test::random_tensor(context, 203, 1, views, 4 * side, 4 * side, std::size_t{4})}};
 }
 
-/// Largest difference over the largest number; infinite where classes differ or something is no number.
+/// Largest difference over the largest number of b; infinite where something is no number.
+template <class X>
+float distance(X const& a, X const& b) {
+  auto const left = test::on_host(a), right = test::on_host(b);
+  float most = 0, largest = 0;
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    float const d = std::fabs(left.data()[i] - right.data()[i]);
+    if (!(d <= most)) most = std::isnan(d) ? INFINITY : d;
+    largest = std::max(largest, std::fabs(right.data()[i]));
+  }
+  return largest > 0 ? most / largest : INFINITY;
+}
+
+/// The same; infinite, too, where classes differ.
 float distance(ClassLogits<Memory> const& a, ClassLogits<Memory> const& b) {
   if (a.classes != b.classes || !(a.logits.extents() == b.logits.extents())) return INFINITY;
-  float most = 0, largest = 0;
-  for (std::size_t i = 0; i < a.logits.size(); ++i) {
-    float const d = std::fabs(a.logits.data()[i] - b.logits.data()[i]);
-    if (!(d <= most)) most = std::isnan(d) ? INFINITY : d;
-    largest = std::max(largest, std::fabs(b.logits.data()[i]));
-  }
-  return most / largest;
+  return distance(a.logits, b.logits);
 }
 
 struct Case {
@@ -63,14 +70,14 @@ struct Counter {
 TEST_CASE("views give together what they give one by one") {
   for (auto const& t : cases) {
     Fixture const fixture(6, t.classes);
-    auto const image = random_views(t.views, 6);
+    auto const image = random_views(fixture.context, t.views, 6);
     Head::Options options;
     options.pooling.fill(t.pooling);
     options.most_classes = t.most_classes;
     options.most_decoded = t.most_decoded;
     options.layers = t.layers;
     options.class_tile = t.tile;
-    for (auto const engine : test::engines()) {
+    for (auto const engine : test::engines<Exec>()) {
       Context<Exec> const context(Exec(), engine);
       std::vector<ClassLogits<Memory>> alone;
       for (std::size_t n = 0; n < t.views; ++n)
@@ -111,7 +118,7 @@ TEST_CASE("as many views run together as give the threads enough to do, and as f
   CHECK(B::views_at_once(10000, 10, 1000) == 3);
   CHECK(B::views_at_once(100000, 10, 1000) == 1);
   Fixture const fixture(6, 40);
-  auto const image = random_views(5, 6);
+  auto const image = random_views(fixture.context, 5, 6);
   std::map<std::string, std::vector<std::size_t>> seen;
   // How many maps an observer sees at a time, of all views.
   auto const batches = [](std::size_t views, std::size_t of_view) {
@@ -145,8 +152,8 @@ TEST_CASE_TEMPLATE("views together have the gradients that they have one by one"
                    std::integral_constant<Recompute, Recompute::nothing>,
                    std::integral_constant<Recompute, Recompute::blocks>) {
   Fixture const fixture(6, 7);
-  auto const image = random_views(3, 6);
-  for (auto const engine : test::engines())
+  auto const image = random_views(fixture.context, 3, 6);
+  for (auto const engine : test::engines<Exec>())
     for (std::size_t const pooling : {1, 2})
       for (std::size_t const most_classes : {0, 4}) {
         CAPTURE(test::name_of(engine));
@@ -174,7 +181,7 @@ TEST_CASE_TEMPLATE("views together have the gradients that they have one by one"
           std::vector<DynamicTensor<float, 2, Memory>> weights;  // live until backward
           for (std::size_t n = 0; n < logits.size(); ++n) {
             std::size_t const size = logits[n].logits.size();
-            weights.push_back(test::random_tensor(300 + n, 1, std::size_t{1}, size));
+            weights.push_back(test::random_tensor(context, 300 + n, 1, std::size_t{1}, size));
             add_in_place(tape, total,
                          linear(tape, logits[n].logits.reshape(dynamic_extents<2>(1, size)), weights[n], no_bias)
                              .reshape(dynamic_extents<1>{1}));
@@ -184,22 +191,13 @@ TEST_CASE_TEMPLATE("views together have the gradients that they have one by one"
           return result;
         };
         auto const alone = gradients(1), together = gradients(3);
-        for (std::size_t of = 0; of < 2; ++of) {
-          float most = 0, largest = 0;
-          for (std::size_t i = 0; i < alone[of].size(); ++i) {
-            float const d = std::fabs(alone[of](i) - together[of](i));
-            if (!(d <= most)) most = std::isnan(d) ? INFINITY : d;
-            largest = std::max(largest, std::fabs(alone[of](i)));
-          }
-          CHECK(largest > 0);
-          CHECK(most <= 2e-5f * largest);
-        }
+        for (std::size_t of = 0; of < 2; ++of) CHECK(distance(together[of], alone[of]) <= 2e-5f);
       }
 }
 
 TEST_CASE("guidance of another number of views than there are features") {
   Fixture const fixture(6, 3);
-  auto image = random_views(3, 6);
+  auto image = random_views(fixture.context, 3, 6);
   image.guidance[1] = image.guidance[1].slice(0, 2);
   CHECK_THROWS_WITH_AS((void)fixture.head(fixture.context, image, fixture.words),
                        "[Aggregator] the number of views of the guidance is 2, expected 3", ShapeError);
