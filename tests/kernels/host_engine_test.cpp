@@ -72,7 +72,7 @@ TEST_CASE("host gemm, every tile and its rests") {
         e.row_divisor = 2;
         e.activation = Activation::quick_gelu;
         e.residual = {c.data(), m, n, n, 1};
-        detail::Product<float, float, float> const product{
+        problem::Product<float, float, float> const product{
             {a.data(), m, k, k, 1}, {b.data(), k, n, n, 1}, as_matrix(c), 0.5f, e};
         detail::gemm_host(context, product, kernels);
         CAPTURE(m);
