@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/segmentation/work.hpp"
 
 #include <doctest/doctest.h>
