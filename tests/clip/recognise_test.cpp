@@ -91,6 +91,14 @@ TEST_CASE("two models in one file are not mixed") {
                        doctest::Contains("two models in this file, below 'clip.' and 'model.'"), CheckpointError);
 }
 
+TEST_CASE("a parameter that a file has twice is not chosen silently") {
+  auto file = below("model.", "tiny_clip.safetensors");
+  file.tensors["visual.proj"] = file.tensors.at("model.visual.proj");
+  CHECK_THROWS_WITH_AS((void)with_canonical_names(file),
+                       doctest::Contains("'model.visual.proj' and 'visual.proj' are the same parameter"),
+                       CheckpointError);
+}
+
 TEST_CASE("scalars of shape [1] and tables with an axis for the batch are the same parameters") {
   for (std::string const name : {"tiny_clip.safetensors", "tiny_hf.safetensors"}) {
     auto file = read(name);

@@ -63,7 +63,9 @@ inline void join_attention_biases(std::map<std::string, TensorBytes> const& bias
     auto const v = biases.find(stem + "v_proj.bias");
     if (k == biases.end() || v == biases.end() || q.shape.size() != 1) continue;
     TensorBytes const* const parts[] = {&q, &k->second, &v->second};
-    result.tensors[stem + "in_proj_bias"] = concatenated(parts);
+    require<CheckpointError>(result.tensors.emplace(stem + "in_proj_bias", concatenated(parts)).second, result.source,
+                             ": '", stem, "in_proj_bias' and '", name,
+                             "' are the same parameter; save the one you want in a file of its own");
   }
 }
 
@@ -92,25 +94,31 @@ KOVOS_DOOR NamedTensors with_canonical_names(NamedTensors const& file) {
   NamedTensors result = file;
   result.tensors.clear();
   std::map<std::string, TensorBytes> biases;
+  std::map<std::string, std::string> origin;
+  auto const put = [&](auto& to, std::string const& key, std::string const& name, TensorBytes tensor) {
+    require<CheckpointError>(to.emplace(name, std::move(tensor)).second, file.source, ": '", origin[name], "' and '",
+                             key, "' are the same parameter; save the one you want in a file of its own");
+    origin[name] = key;
+  };
   for (auto const& [key, stored] : file.tensors) {
     std::string name = key.starts_with(found.prefix) ? key.substr(found.prefix.size()) : key;
     auto const tensor = detail::in_official_rank(name, stored);
     name = detail::renamed(layout, std::string(found.missing_prefix) + name);
     if (layout.joins_attention_biases &&
         (name.ends_with(".q_proj.bias") || name.ends_with(".k_proj.bias") || name.ends_with(".v_proj.bias"))) {
-      biases.emplace(name, tensor);
+      put(biases, key, name, tensor);
       continue;
     }
     if (name.ends_with(".attn.in_proj_weight") && tensor.shape.size() == 2 && tensor.shape[0] % 3 == 0) {
       std::string const stem = name.substr(0, name.size() - std::string_view("in_proj_weight").size());
       std::size_t const d = tensor.shape[0] / 3;
-      result.tensors[stem + "q_proj_weight"] = detail::rows_of(tensor, 0, d);
-      result.tensors[stem + "k_proj_weight"] = detail::rows_of(tensor, d, d);
-      result.tensors[stem + "v_proj_weight"] = detail::rows_of(tensor, 2 * d, d);
+      put(result.tensors, key, stem + "q_proj_weight", detail::rows_of(tensor, 0, d));
+      put(result.tensors, key, stem + "k_proj_weight", detail::rows_of(tensor, d, d));
+      put(result.tensors, key, stem + "v_proj_weight", detail::rows_of(tensor, 2 * d, d));
       continue;
     }
     bool const flip = tensor.shape.size() == 2 && std::ranges::find(layout.transposed, name) != layout.transposed.end();
-    result.tensors[name] = flip ? detail::transposed(tensor) : tensor;
+    put(result.tensors, key, name, flip ? detail::transposed(tensor) : tensor);
   }
   detail::join_attention_biases(biases, result);
   return result;

@@ -69,6 +69,10 @@ inline std::size_t aggregation_layers(CatSegConfig const& c, std::size_t wanted)
 template <CatSegConfig Config>
 consteval bool valid() {
   static_assert(valid<Config.clip>());
+  static_assert(Config.clip_resolution > 0 && Config.test.window > 0 && Config.test.size_divisibility > 0,
+                "kovos::CatSegConfig: clip_resolution, test.window and test.size_divisibility must be positive");
+  static_assert(Config.test.pixel_std[0] > 0 && Config.test.pixel_std[1] > 0 && Config.test.pixel_std[2] > 0,
+                "kovos::CatSegConfig: test.pixel_std must be positive");
   static_assert(Config.clip_resolution % Config.clip.vision.patch_size == 0,
                 "kovos::CatSegConfig: clip.vision.patch_size must divide clip_resolution");
   static_assert(
