@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kovos/segmentation/cat_seg_presets.hpp"
 #include "kovos/segmentation/work.hpp"
+#include "kovos/segmentation/cat_seg_presets.hpp"
 
 #include <doctest/doctest.h>
 
