@@ -54,8 +54,9 @@ inline std::string renamed(CheckpointLayout const& layout, std::string key) {
   return key;
 }
 
-/// q_proj.bias, k_proj.bias and v_proj.bias of each block as one in_proj_bias.
-inline void join_attention_biases(std::map<std::string, TensorBytes> const& biases, NamedTensors& result) {
+/// put(key, name, tensor) for the in_proj_bias that q_proj.bias, k_proj.bias and v_proj.bias of each block are.
+template <class Put>
+void join_attention_biases(std::map<std::string, TensorBytes> const& biases, Put const& put) {
   for (auto const& [name, q] : biases) {
     if (!name.ends_with(".q_proj.bias")) continue;
     std::string const stem = name.substr(0, name.size() - std::string_view("q_proj.bias").size());
@@ -63,9 +64,7 @@ inline void join_attention_biases(std::map<std::string, TensorBytes> const& bias
     auto const v = biases.find(stem + "v_proj.bias");
     if (k == biases.end() || v == biases.end() || q.shape.size() != 1) continue;
     TensorBytes const* const parts[] = {&q, &k->second, &v->second};
-    require<CheckpointError>(result.tensors.emplace(stem + "in_proj_bias", concatenated(parts)).second, result.source,
-                             ": '", stem, "in_proj_bias' and '", name,
-                             "' are the same parameter; save the one you want in a file of its own");
+    put(name, stem + "in_proj_bias", concatenated(parts));
   }
 }
 
@@ -96,9 +95,10 @@ KOVOS_DOOR NamedTensors with_canonical_names(NamedTensors const& file) {
   std::map<std::string, TensorBytes> biases;
   std::map<std::string, std::string> origin;
   auto const put = [&](auto& to, std::string const& key, std::string const& name, TensorBytes tensor) {
-    require<CheckpointError>(to.emplace(name, std::move(tensor)).second, file.source, ": '", origin[name], "' and '",
-                             key, "' are the same parameter; save the one you want in a file of its own");
-    origin[name] = key;
+    auto const [first, is_first] = origin.emplace(name, key);
+    require<CheckpointError>(is_first, file.source, ": '", first->second, "' and '", key,
+                             "' are the same parameter; save the one you want in a file of its own");
+    to.emplace(name, std::move(tensor));
   };
   for (auto const& [key, stored] : file.tensors) {
     std::string name = key.starts_with(found.prefix) ? key.substr(found.prefix.size()) : key;
@@ -120,7 +120,9 @@ KOVOS_DOOR NamedTensors with_canonical_names(NamedTensors const& file) {
     bool const flip = tensor.shape.size() == 2 && std::ranges::find(layout.transposed, name) != layout.transposed.end();
     put(result.tensors, key, name, flip ? detail::transposed(tensor) : tensor);
   }
-  detail::join_attention_biases(biases, result);
+  detail::join_attention_biases(biases, [&](auto const& key, auto const& name, TensorBytes tensor) {
+    put(result.tensors, key, name, std::move(tensor));
+  });
   return result;
 }
 
